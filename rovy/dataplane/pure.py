@@ -1,0 +1,525 @@
+"""The data plane in Python: the readable reference. docs/architecture.md §4
+
+A batch is opened, switched and sealed again inside the buffer it was read into. Nothing here
+waits, allocates per packet without need, or knows of time but as a number.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+from rovy.address.label import Label
+from rovy.address.path import Direct, Path, Routed
+from rovy.dataplane.tables import Opener, PathCounts, Tunnel, wipe
+from rovy.dataplane.types import (
+    FORWARD_CODEC,
+    HARD_LIMIT,
+    Confirmed,
+    Drop,
+    Exhausted,
+    Handshake,
+    NoticeReceived,
+    Output,
+    PathDown,
+    PathSeen,
+    PathTraffic,
+    Received,
+    Refused,
+    Run,
+    SessionTraffic,
+    Watch,
+)
+from rovy.errors import Malformed
+from rovy.wire.datagram import (
+    COUNTER_MASK,
+    DATA,
+    DATA_FIXED,
+    DATA_HEADER,
+    DATA_WORD,
+    NONCE_PREFIX,
+    TAG,
+    Type,
+)
+from rovy.wire.forward import (
+    FORWARD_LIMIT,
+    LABEL,
+    LEN,
+    MAX_SLOT,
+    POS,
+    QUOTE,
+    SMALL,
+    emit_header,
+    entry_slot,
+    header_size,
+    overwrite,
+)
+from rovy.wire.notice import Code
+
+_BODY = DATA_HEADER + 1  # after the codec byte
+_REFUSALS_A_BATCH = 4
+_LABELS = 4096  # interned; all forgotten when full, which costs time only
+_RUN = 65000  # bytes, below the largest UDP payload
+_CODES = {
+    Drop.UNKNOWN_SLOT: Code.UNKNOWN_SLOT,
+    Drop.LINK_DOWN: Code.LINK_DOWN,
+    Drop.TOO_BIG: Code.TOO_BIG,
+    Drop.TOO_NARROW: Code.TOO_NARROW,
+    Drop.U_TURN: Code.U_TURN,
+}
+
+
+class PureDataPlane:
+    """Implements `DataPlane`."""
+
+    def __init__(self) -> None:
+        self._tunnels: dict[int, Tunnel] = {}
+        self._openers: dict[int, Opener] = {}
+        self._slots: list[Tunnel | None] = [None] * (MAX_SLOT + 1)
+        self._drops: Counter[str] = Counter()
+        self._forwarded = [0, 0]
+        self._labels: dict[bytes, Routed] = {}
+
+    # Tables
+
+    def add_session(self, session: int) -> None:
+        """See `DataPlane`."""
+        self._tunnels[session] = Tunnel(session)
+
+    def remove_session(self, session: int) -> None:
+        """See `DataPlane`."""
+        tunnel = self._tunnels.pop(session)
+        for opener in tunnel.openers:
+            del self._openers[opener.index]
+        if tunnel.slot:
+            self._slots[tunnel.slot] = None
+
+    def add_opener(self, session: int, index: int, key: bytearray, *, confirmed: bool) -> None:
+        """See `DataPlane`."""
+        self._openers[index] = Opener(self._tunnels[session], index, key, confirmed)
+        wipe(key)
+
+    def confirm_opener(self, index: int) -> None:
+        """See `DataPlane`."""
+        self._openers[index].confirmed = True
+
+    def remove_opener(self, index: int) -> None:
+        """See `DataPlane`."""
+        opener = self._openers.pop(index, None)
+        if opener:
+            opener.tunnel.openers.remove(opener)
+
+    def set_sealer(self, session: int, index: int, key: bytearray, forward_codec: int) -> None:
+        """See `DataPlane`."""
+        tunnel = self._tunnels[session]
+        tunnel.encrypt_into = ChaCha20Poly1305(key).encrypt_into
+        tunnel.receiver, tunnel.counter = index, 0
+        tunnel.marks.clear()
+        tunnel.forward_codec = forward_codec
+        wipe(key)
+
+    def clear_sealer(self, session: int) -> None:
+        """See `DataPlane`."""
+        self._tunnels[session].encrypt_into = None
+
+    def set_path(self, session: int, path: Path | None) -> None:
+        """See `DataPlane`."""
+        tunnel = self._tunnels[session]
+        tunnel.path = path
+        tunnel.waiting = 0.0
+        tunnel.counts = tunnel.paths.get(path, PathCounts()) if path else PathCounts()
+
+    def set_direct(self, session: int, path: Direct | None, mtu: int) -> None:
+        """See `DataPlane`."""
+        tunnel = self._tunnels[session]
+        tunnel.direct, tunnel.direct_mtu = path, mtu
+        tunnel.direct_counts = tunnel.paths.get(path, PathCounts()) if path else PathCounts()
+
+    def add_path(self, session: int, path: Path) -> None:
+        """See `DataPlane`."""
+        self._tunnels[session].paths.setdefault(path, PathCounts())
+        self._forget_sources(session)
+
+    def remove_path(self, session: int, path: Path) -> None:
+        """See `DataPlane`."""
+        self._tunnels[session].paths.pop(path, None)
+        self._forget_sources(session)
+
+    def set_slot(self, slot: int, session: int | None) -> None:
+        """See `DataPlane`."""
+        former = self._slots[slot]
+        if former:
+            former.slot = 0
+        self._slots[slot] = self._tunnels[session] if session is not None else None
+        if session is not None:
+            self._tunnels[session].slot = slot
+
+    def waiting(self, session: int) -> float:
+        """See `DataPlane`."""
+        return self._tunnels[session].waiting
+
+    def unwatch(self, session: int) -> None:
+        """See `DataPlane`."""
+        self._tunnels[session].watched = False
+
+    def traffic(self, session: int) -> SessionTraffic:
+        """See `DataPlane`."""
+        tunnel = self._tunnels[session]
+        counts = list(tunnel.paths.values())
+        return SessionTraffic(
+            tunnel.counter,
+            max((c.sent_at for c in counts), default=0.0),
+            max((c.received_at for c in counts), default=0.0),
+            sum(c.packets_sent for c in counts),
+            sum(c.packets_received for c in counts),
+            sum(c.bytes_sent for c in counts),
+            sum(c.bytes_received for c in counts),
+        )
+
+    def path_traffic(self, session: int, path: Path) -> PathTraffic:
+        """See `DataPlane`."""
+        return self._tunnels[session].paths.get(path, PathCounts()).frozen()
+
+    def recent(self, session: int, now: float) -> tuple[int, int, int]:
+        """See `DataPlane`."""
+        tunnel = self._tunnels[session]
+        return tunnel.receiver, tunnel.first_recent(now), tunnel.counter
+
+    def drops(self) -> Mapping[str, int]:
+        """See `DataPlane`."""
+        return dict(self._drops)
+
+    def forwarded(self) -> tuple[int, int]:
+        """See `DataPlane`."""
+        return self._forwarded[0], self._forwarded[1]
+
+    # Packets in
+
+    def receive(
+        self, buffer: bytearray, length: int, size: int, source: Direct, now: float
+    ) -> Output:
+        """See `DataPlane`."""
+        out = Output()
+        view = memoryview(buffer)
+        current: Tunnel | None = None
+        ingress = start = 0
+        for at in range(0, length, size):
+            end = min(at + size, length)
+            egress, arrival = self._lower(view, at, end, source, now, out)
+            if egress is not current:
+                self._finish(current, view[start:at], size, ingress, out)
+                current, start, ingress = egress, at, arrival
+        self._finish(current, view[start:length], size, ingress, out)
+        return out
+
+    def _finish(
+        self, egress: Tunnel | None, data: memoryview, size: int, ingress: int, out: Output
+    ) -> None:
+        if egress is None or egress.direct is None:
+            return
+        out.runs.append(Run(egress.direct, size, data, ingress))
+        self._forwarded[0] += -(-len(data) // size)
+        self._forwarded[1] += len(data)
+
+    def _lower(
+        self, view: memoryview, at: int, end: int, source: Direct, now: float, out: Output
+    ) -> tuple[Tunnel | None, int]:
+        """Handle one datagram from a socket: (where it goes on to, the slot it came from)."""
+        if view[at] != Type.DATA:
+            if self._is_handshake(view[at:end]):
+                out.events.append(Handshake(bytes(view[at:end]), source))
+            return None, 0
+        opener = self._open(view, at, end, source, now, out)
+        if opener is None:
+            return None, 0
+        if view[at + DATA_HEADER] != FORWARD_CODEC:
+            self._received(opener, view[at + DATA_HEADER : end - TAG], source, out, end - at)
+            return None, 0
+        return self._forward(view, at, end, opener.tunnel, now, out), opener.tunnel.slot
+
+    def _is_handshake(self, datagram: memoryview) -> bool:
+        if Type.HELLO <= datagram[0] <= Type.COOKIE:
+            return True
+        bare = datagram[0] == Type.NOTICE
+        self._drops[Drop.BARE_NOTICE if bare else Drop.TYPE] += 1
+        return False
+
+    def _open(
+        self,
+        view: memoryview,
+        at: int,
+        end: int,
+        source: Path,
+        now: float,
+        out: Output,
+    ) -> Opener | None:
+        """Decrypt a data datagram in place; None where it was dropped."""
+        if end - at < DATA_FIXED:
+            self._drops[Drop.SHORT] += 1
+            return None
+        word, index = DATA.unpack_from(view, at)
+        opener = self._openers.get(index)
+        if opener is None:
+            self._drops[Drop.INDEX] += 1
+            return None
+        counter = word & COUNTER_MASK
+        body = at + DATA_HEADER
+        try:
+            opener.decrypt_into(
+                NONCE_PREFIX + counter.to_bytes(8, "little"),
+                view[body:end],
+                view[at:body],
+                view[body : end - TAG],
+            )
+        except InvalidTag:
+            self._drops[Drop.AUTH] += 1
+            return None
+        newest = counter > opener.window.last
+        if not opener.window.accept(counter):
+            self._drops[Drop.REPLAY] += 1
+            return None
+        if not opener.confirmed:
+            opener.confirmed = True
+            out.events.append(Confirmed(opener.tunnel.id, index, source))
+        if not (opener.source is source and opener.source_counts) and not self._known(
+            opener, source
+        ):
+            if newest:
+                out.events.append(PathSeen(opener.tunnel.id, source, end - at))
+            return opener
+        counts = opener.source_counts
+        if counts is not None:
+            counts.received_at = now
+            counts.packets_received += 1
+            counts.bytes_received += end - at
+            if counts is opener.tunnel.counts:
+                opener.tunnel.waiting = 0.0
+        return opener
+
+    def _known(self, opener: Opener, source: Path) -> bool:
+        """Look the path up among the session's, and remember it for the next packet."""
+        counts = opener.tunnel.paths.get(source)
+        opener.source, opener.source_counts = source, counts
+        return counts is not None
+
+    def _received(
+        self, opener: Opener, plain: memoryview, source: Path, out: Output, size: int
+    ) -> None:
+        codec, payload = plain[0], bytes(plain[1:])
+        out.events.append(Received(opener.tunnel.id, opener.index, codec, payload, source, size))
+
+    # Switching
+
+    def _forward(
+        self, view: memoryview, at: int, end: int, tunnel: Tunnel, now: float, out: Output
+    ) -> Tunnel | None:
+        """Switch an opened forward packet in place and seal it for its next hop."""
+        base = at + _BODY
+        room = end - TAG - base
+        if room < LABEL or room < header_size(view[base + LEN]) or view[base] > view[base + LEN]:
+            self._drops[Drop.HEADER] += 1
+            return None
+        pos, length = view[base + POS], view[base + LEN]
+        if length > FORWARD_LIMIT or not tunnel.slot:
+            self._drops[Drop.LABEL if tunnel.slot else Drop.NO_PEERING] += 1
+            return None
+        if pos == length:
+            back = self._routed(_back(tunnel.slot, view, base, length))
+            if back:
+                self._upper(view, base + header_size(length), end - TAG, back, now, out)
+            return None
+        entry = base + LABEL + pos
+        slot, width = entry_slot(view, entry, base + LABEL + length)
+        egress = self._slots[slot]
+        refusal = self._refusal(egress, tunnel, width, end - at)
+        if refusal or egress is None:
+            self._refuse(refusal or Drop.UNKNOWN_SLOT, egress, tunnel, view[base : end - TAG], out)
+            return None
+        overwrite(view, entry, width, tunnel.slot)
+        view[base + POS] = pos + width
+        view[at + DATA_HEADER] = egress.forward_codec
+        self._seal_in_place(egress, view, at, end)
+        self._sent(egress, egress.direct_counts, end - at, now, out)
+        return egress
+
+    def _refusal(
+        self, egress: Tunnel | None, arrival: Tunnel, width: int, size: int
+    ) -> Drop | None:
+        if egress is None:
+            return Drop.UNKNOWN_SLOT
+        if egress is arrival:
+            return Drop.U_TURN
+        if width == 1 and arrival.slot > SMALL:
+            return Drop.TOO_NARROW
+        if egress.direct is None or egress.encrypt_into is None or not egress.forward_codec:
+            return Drop.LINK_DOWN
+        if egress.counter >= HARD_LIMIT:
+            return Drop.LINK_DOWN
+        return Drop.TOO_BIG if size > egress.direct_mtu else None
+
+    def _refuse(
+        self, drop: Drop, egress: Tunnel | None, tunnel: Tunnel, packet: memoryview, out: Output
+    ) -> None:
+        """Count, and say what a notice needs; `packet` starts with the forward header."""
+        self._drops[drop] += 1
+        inner = bytes(packet[header_size(packet[LEN]) :][:QUOTE])
+        told = sum(isinstance(event, Refused) for event in out.events)
+        if len(inner) < QUOTE or inner[0] == Type.NOTICE or told >= _REFUSALS_A_BATCH:
+            return
+        mtu = egress.direct_mtu - DATA_FIXED if drop is Drop.TOO_BIG and egress else 0
+        travelled = bytes(packet[LABEL : LABEL + packet[POS]])
+        out.events.append(Refused(_CODES[drop], mtu, tunnel.slot, travelled, inner))
+
+    def _upper(
+        self, view: memoryview, at: int, end: int, back: Routed, now: float, out: Output
+    ) -> None:
+        """Handle the inner datagram of a forward packet that ends here."""
+        if at >= end:
+            self._drops[Drop.SHORT] += 1
+        elif view[at] == Type.DATA:
+            opener = self._open(view, at, end, back, now, out)
+            if opener:
+                self._received(opener, view[at + DATA_HEADER : end - TAG], back, out, end - at)
+        elif view[at] == Type.NOTICE:
+            out.events.append(NoticeReceived(bytes(view[at:end]), back))
+        elif self._is_handshake(view[at:end]):
+            out.events.append(Handshake(bytes(view[at:end]), back))
+
+    def _routed(self, back: bytes) -> Routed | None:
+        """The path of a label, one object for all its packets; None where it does not read."""
+        path = self._labels.get(back)
+        if path is None:
+            try:
+                path = Routed(Label(back))
+            except Malformed:
+                self._drops[Drop.HEADER] += 1
+                return None
+            if len(self._labels) >= _LABELS:
+                self._labels.clear()
+            self._labels[back] = path
+        return path
+
+    # Packets out
+
+    def seal(
+        self,
+        session: int,
+        codec: int,
+        payloads: Sequence[bytes],
+        now: float,
+        path: Path | None = None,
+        *,
+        expects: bool = True,
+    ) -> Output:
+        """See `DataPlane`."""
+        out = Output()
+        tunnel = self._tunnels[session]
+        way = path or tunnel.path
+        if way is None or tunnel.encrypt_into is None:
+            self._drops[Drop.NO_PATH if tunnel.encrypt_into else Drop.NO_KEY] += len(payloads)
+            return out
+        counts = tunnel.paths.get(way) or PathCounts()
+        tunnel.mark(now)
+        prefix = self._prefix(way)
+        packets = []
+        for payload in payloads:
+            if tunnel.counter >= HARD_LIMIT:
+                self._drops[Drop.EXHAUSTED] += 1
+                out.events.append(Exhausted(session))
+                break
+            packet = bytearray(prefix) + bytes(DATA_HEADER) + bytes((codec,)) + payload + bytes(TAG)
+            self._seal_in_place(tunnel, memoryview(packet), len(prefix), len(packet))
+            self._sent(tunnel, counts, len(packet) - len(prefix), now, out, expects)
+            packets.append(packet)
+        self._leave(way, packets, now, out, session)
+        return out
+
+    def carry(self, path: Path, datagram: bytes, now: float) -> Output:
+        """See `DataPlane`."""
+        out = Output()
+        self._leave(path, [bytearray(self._prefix(path)) + datagram], now, out, 0)
+        return out
+
+    def _prefix(self, path: Path) -> bytes:
+        """What stands before the inner datagram, inside the first hop's plaintext."""
+        return emit_header(path.label.rest) if isinstance(path, Routed) else b""
+
+    def _leave(
+        self, path: Path, packets: list[bytearray], now: float, out: Output, session: int
+    ) -> None:
+        """Give whole packets to their path: as they are, or sealed for the label's first hop."""
+        if isinstance(path, Direct):
+            out.runs += _runs(path, packets, 0)
+            return
+        via = self._slots[path.label.first] if path.label.data else None
+        if via is None or self._refusal(via, _NOBODY, 2, 0) is not None or via.direct is None:
+            self._drops[Drop.LINK_DOWN] += len(packets)
+            out.events.append(PathDown(session, path))
+            return
+        sealed = []
+        for packet in packets:
+            plain = bytes((via.forward_codec,)) + packet
+            outer = bytearray(DATA_HEADER) + plain + bytes(TAG)
+            self._seal_in_place(via, memoryview(outer), 0, len(outer))
+            self._sent(via, via.direct_counts, len(outer), now, out)
+            sealed.append(outer)
+        out.runs += _runs(via.direct, sealed, 0)
+
+    def _seal_in_place(self, tunnel: Tunnel, view: memoryview, at: int, end: int) -> None:
+        """Encrypt view[at+12 : end-16] for the tunnel's peer and put header and tag around it."""
+        counter = tunnel.counter
+        tunnel.counter = counter + 1
+        body = at + DATA_HEADER
+        DATA.pack_into(view, at, DATA_WORD | counter, tunnel.receiver)
+        assert tunnel.encrypt_into is not None
+        tunnel.encrypt_into(
+            NONCE_PREFIX + counter.to_bytes(8, "little"),
+            view[body : end - TAG],
+            view[at:body],
+            view[body:end],
+        )
+
+    def _sent(
+        self,
+        tunnel: Tunnel,
+        counts: PathCounts,
+        size: int,
+        now: float,
+        out: Output,
+        expects: bool = True,
+    ) -> None:
+        counts.sent_at = now
+        counts.packets_sent += 1
+        counts.bytes_sent += size
+        if expects and not tunnel.waiting and counts is tunnel.counts:
+            tunnel.waiting = now
+            if not tunnel.watched:
+                tunnel.watched = True
+                out.events.append(Watch(tunnel.id))
+
+    def _forget_sources(self, session: int) -> None:
+        for opener in self._tunnels[session].openers:
+            opener.source = opener.source_counts = None
+
+
+_NOBODY = Tunnel(0)
+
+
+def _back(slot: int, view: memoryview, base: int, length: int) -> bytes:
+    """The label that leads back: own slot, then what was carried, byte by byte backwards."""
+    carried = bytes(view[base + LABEL : base + LABEL + length])[::-1]
+    own = bytes((slot,)) if slot <= SMALL else bytes((0xF0 + (slot >> 8), slot & 0xFF))
+    return own + carried
+
+
+def _runs(path: Direct, packets: list[bytearray], ingress: int) -> list[Run]:
+    """Neighbouring packets of one size made one run."""
+    runs = []
+    for size, group in groupby(packets, len):
+        most = max(1, _RUN // size)
+        same = list(group)
+        for first in range(0, len(same), most):
+            runs.append(Run(path, size, b"".join(same[first : first + most]), ingress))
+    return runs

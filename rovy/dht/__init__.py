@@ -1,0 +1,1 @@
+"""Kademlia over sessions: lookups and storage for records (docs/architecture.md)."""

@@ -1,0 +1,69 @@
+"""What a node needs of the world below it: an underlay of UDP sockets, real or simulated."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from rovy.address.multiaddr import Endpoint
+from rovy.address.path import Direct
+from rovy.dataplane.types import Run
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSocket:
+    """An open socket."""
+
+    number: int
+    bound: Endpoint
+
+    @property
+    def is_v6(self) -> bool:
+        """Whether it speaks IPv6."""
+        return self.bound.is_v6
+
+
+@dataclass(frozen=True, slots=True)
+class LocalAddress:
+    """An address of an interface of this machine."""
+
+    address: str
+    interface: str
+    ifindex: int
+
+
+class Receiver(Protocol):
+    """Who gets what the underlay reads: the node's engine."""
+
+    def receive(self, buffer: bytearray, length: int, size: int, source: Direct) -> None:
+        """`length` bytes of datagrams of `size` bytes each, the last possibly shorter."""
+
+    def send_failed(self, path: Direct, reason: str) -> None:
+        """A send was refused: `too big`, or the path does not work now."""
+
+    def addresses_changed(self) -> None:
+        """Addresses, links or routes of this machine changed."""
+
+
+class Underlay(Protocol):
+    """UDP sockets by number."""
+
+    async def open(self, listen: Sequence[Endpoint], receiver: Receiver) -> list[LocalSocket]:
+        """Bind and start to read. Raises `UsageError` where an address cannot be bound."""
+
+    def now(self) -> float:
+        """A steady clock, seconds, finer than a millisecond; never 0."""
+
+    def send(self, run: Run) -> None:
+        """Send now, or queue, or drop and count."""
+
+    def addresses(self) -> list[LocalAddress]:
+        """Addresses packets can leave from now."""
+
+    async def resolve(self, host: str, *, v6: bool) -> list[str]:
+        """Addresses of a name; empty where there are none."""
+
+    def counters(self) -> dict[str, int]:
+        """Packets and bytes in and out, and drops by reason."""
+
+    async def close(self) -> None:
+        """Close all sockets; nothing is received afterwards."""

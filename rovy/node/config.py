@@ -1,0 +1,38 @@
+"""How a node is set up; files are read elsewhere."""
+
+from dataclasses import dataclass, field
+
+from rovy.address.keys import PeerID
+from rovy.address.multiaddr import Endpoint, Multiaddr
+from rovy.address.target import RoutedAddr
+from rovy.noise.handshake import NO_PSK
+from rovy.session.guard import Limits
+
+PORT = 1312
+ANY = (Endpoint("::", PORT), Endpoint("0.0.0.0", PORT))
+
+
+@dataclass(frozen=True)
+class NodeConfig:
+    """Defaults join the public network on UDP port 1312 and take peers."""
+
+    listen: tuple[Endpoint, ...] = ANY
+    """Where to bind."""
+    port_tries: int = 16
+    """How many ports after the named one are tried when it is taken."""
+    peers: tuple[Multiaddr | RoutedAddr, ...] = ()
+    """Peers kept connected."""
+    psks: tuple[bytes, ...] = (NO_PSK,)
+    """Networks this node belongs to; the first is used where nothing else is said."""
+    accept_peers: bool = True
+    """Whether nodes we did not ask for may become peers."""
+    max_peers: int = 64
+    """Peerings taken from others; our own are not counted."""
+    allow: frozenset[PeerID] = field(default_factory=frozenset)
+    """If not empty, only these nodes get an answer."""
+    deny: frozenset[PeerID] = field(default_factory=frozenset)
+    """These nodes get none."""
+    limits: Limits = field(default_factory=Limits)
+    """Work done for handshakes."""
+    notice_rate: float = 50.0
+    """Notices sent, and traces answered, a second."""

@@ -1,0 +1,422 @@
+"""What a running node is made of, and how its parts hear of what happens."""
+
+import asyncio
+import contextlib
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+
+from rovy.address.keys import PeerID, PrivateKey
+from rovy.address.label import Label
+from rovy.address.multiaddr import Multiaddr
+from rovy.address.path import Path, Routed
+from rovy.address.target import NodeAddress, RoutedAddr, Target
+from rovy.dataplane.types import Refused
+from rovy.errors import Unreachable, UsageError
+from rovy.forwarder import SlotTable
+from rovy.io.base import LocalSocket, Underlay
+from rovy.node.config import NodeConfig
+from rovy.node.engine import Engine, Hooks
+from rovy.node.events import NodeEvent, SessionInfo, Stats
+from rovy.node.infos import session_info
+from rovy.node.keeper import Keeper
+from rovy.node.notices import Notices
+from rovy.node.peerings import Peerings
+from rovy.node.ping import Pings, Pong
+from rovy.node.requests import Answerer, Requests, unpack
+from rovy.session.events import (
+    Action,
+    Closed,
+    EarlyAnswer,
+    Established,
+    PathChanged,
+    VersionMismatch,
+)
+from rovy.session.session import Session
+from rovy.wire.control import Control, Peering, ProbeAnswer, Reply, Request
+from rovy.wire.notice import Notice
+from rovy.wire.payload import Early
+
+MAX_EARLY = 512
+"""Bytes of a request that may ride in a hello."""
+UNREAD = 1000
+log = logging.getLogger(__name__)
+
+
+class Services(Hooks):
+    """One running node."""
+
+    def __init__(
+        self,
+        private: PrivateKey,
+        config: NodeConfig,
+        underlay: Underlay,
+        slots: SlotTable,
+        *,
+        wall: Callable[[], float],
+        random: Callable[[int], bytes],
+        stamp_bound: int,
+    ) -> None:
+        self._own, self._config = private.peer_id, config
+        self.engine = Engine(
+            private,
+            config,
+            underlay,
+            self,
+            wall=wall,
+            random=random,
+            early=lambda peer, codec, body: self.requests.answer_early(peer, codec, body),
+            accept=self._accept,
+            stamp_bound=stamp_bound,
+        )
+        self.requests = Requests(self.engine)
+        self.notices = Notices(self.engine, private, config.notice_rate, self._tell)
+        self.peerings = Peerings(self.engine, config, slots, self._tell)
+        self.keeper = Keeper(self.engine, self.peerings)
+        self.pings = Pings(self.engine)
+        self._handlers: dict[str, Callable[[PeerID, bytes], object]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._opening: dict[PeerID, list[asyncio.Future[Session]]] = {}
+        self._early: dict[int, asyncio.Future[bytes | None]] = {}
+        self._readers: set[asyncio.Queue[NodeEvent | None]] = set()
+
+    def start(self, sockets: list[LocalSocket]) -> None:
+        """The sockets are open: packets can go out."""
+        self.keeper.sockets = {socket.is_v6: socket for socket in reversed(sockets)}
+
+    async def close(self) -> None:
+        """Tell the peers, stop everything."""
+        self.keeper.close()
+        now = self.engine.now()
+        for session in self.engine.sessions:
+            self.engine.sessions.close(session, now)
+        self.engine.pump()
+        self.engine.close()
+        await self.requests.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for queue in self._readers:
+            _put(queue, None)
+
+    # Codecs
+
+    def handle(self, codec: str, handler: Callable[[PeerID, bytes], object]) -> None:
+        """Give payloads of a codec to a handler."""
+        self._handlers[codec] = handler
+        self.engine.learn_codec(codec)
+
+    def answer(self, codec: str, answerer: Answerer, *, early: bool) -> None:
+        """Answer requests of a codec."""
+        if early and inspect.iscoroutinefunction(answerer):
+            raise UsageError("an early answer has to be a plain function")
+        self.requests.answerers[codec] = answerer
+        if early:
+            self.requests.early.add(codec)
+
+    def deliver_own(self, codec: str, payload: bytes) -> None:
+        """Hand a payload to ourselves."""
+        self._deliver(self._own, codec, payload)
+
+    # Reaching others
+
+    async def paths_to(self, target: Target, timeout: float) -> tuple[PeerID, list[Path]]:
+        """The peer a target names and what it says about the way. Traces bare labels."""
+        if isinstance(target, Label):
+            peer = await self.notices.trace(target, timeout)
+            return peer, [Routed(target)] if target.data else []
+        if isinstance(target, NodeAddress):
+            return self._by_address(target), []
+        if isinstance(target, PeerID):
+            return target, []
+        if target.peer is None:
+            raise UsageError(f"{target} does not say whom to expect there: add /rovy/<peer id>")
+        return target.peer, await self.keeper.paths(target)
+
+    async def open(
+        self,
+        peer: PeerID,
+        paths: Sequence[Path],
+        timeout: float,
+        *,
+        psk: bytes | None = None,
+        request: Early | None = None,
+    ) -> Session:
+        """A session that can send. Raises `Unreachable`."""
+        sessions = self.engine.sessions
+        session = sessions.with_peer(peer)
+        if session is None or paths:
+            known = [*paths, *self.keeper.remembered(peer)]
+            if not known and session is None:
+                raise Unreachable(
+                    "no route", f"no way to {peer} is known: name an address or route"
+                )
+            session = sessions.connect(
+                peer,
+                known,
+                self.engine.now(),
+                psk=psk or self._config.psks[0],
+                request=request,
+            )
+            self.engine.pump()
+        if session.sending and session.path:
+            return session
+        return await self._wait_open(peer, timeout)
+
+    async def request(self, peer: PeerID, codec: str, payload: bytes, timeout: float) -> bytes:
+        """See `Node.request`."""
+        if peer == self._own:
+            answer = self.requests.answer_early(peer, codec, payload)
+            if answer is None:
+                raise Unreachable("unknown codec", f"nothing here answers {codec} at once")
+            return unpack(answer[0], answer[1:], peer)
+        async with asyncio.timeout(timeout) if timeout else contextlib.nullcontext():
+            early = await self._ask_early(peer, codec, payload, timeout)
+            if early is not None:
+                return unpack(early[0], early[1:], peer)
+            session = await self.open(peer, [], timeout)
+            return await self.requests.request(session, codec, payload, timeout)
+
+    async def ping(self, target: Target, size: int, timeout: float) -> Pong:
+        """See `Node.ping`."""
+        peer, paths = await self.paths_to(target, timeout)
+        if peer == self._own:
+            return Pong(peer, 0.0, None, size)
+        session = await self.open(peer, paths, timeout)
+        way = paths[0] if isinstance(target, Label) else None
+        return await self.pings.ping(session, way, size, timeout)
+
+    def keep(self, target: Target, name: str) -> PeerID:
+        """See `Node.keep`."""
+        if not isinstance(target, Multiaddr | RoutedAddr) or target.peer is None:
+            raise UsageError(
+                "a peer needs its address and id, such as /ip4/192.0.2.1/udp/1312/rovy/bafz…"
+            )
+        if target.peer == self._own:
+            raise UsageError("that is this node itself")
+        self.keeper.keep(target.peer, target, name)
+        return target.peer
+
+    def forget(self, peer: PeerID) -> None:
+        """See `Node.forget`."""
+        self.keeper.forget(peer)
+        self.peerings.drop(peer, "removed")
+        session = self.engine.sessions.with_peer(peer)
+        if session:
+            self.engine.sessions.close(session, self.engine.now())
+            self.engine.pump()
+
+    # Looking
+
+    def session_infos(self) -> list[SessionInfo]:
+        """See `Node.sessions`."""
+        return [session_info(self.engine, self.peerings, s) for s in self.engine.sessions]
+
+    def stats(self) -> Stats:
+        """See `Node.stats`."""
+        packets, size = self.engine.dataplane.forwarded()
+        return Stats(
+            dict(self.engine.dataplane.drops()),
+            self.engine.sessions.refused,
+            dict(self.notices.sent),
+            dict(self.notices.believed),
+            dict(self.notices.ignored),
+            self.engine.underlay.counters(),
+            dict(self.engine.counts),
+            packets,
+            size,
+            len(self.engine.sessions),
+            len(self.peerings.by_peer),
+        )
+
+    def own_addresses(self) -> list[Multiaddr]:
+        """See `Node.addresses`."""
+        return self.keeper.own_addresses(self._own)
+
+    @contextlib.contextmanager
+    def subscribe(self) -> Iterator[asyncio.Queue[NodeEvent | None]]:
+        """A queue of events; None ends it."""
+        queue: asyncio.Queue[NodeEvent | None] = asyncio.Queue(UNREAD)
+        self._readers.add(queue)
+        try:
+            yield queue
+        finally:
+            self._readers.discard(queue)
+
+    # Hooks
+
+    def on_payload(self, session: Session, codec: str, payload: bytes, path: Path) -> None:
+        """See `Hooks`."""
+        self._deliver(session.peer, codec, payload)
+
+    def on_control(self, session: Session, message: Control, path: Path, index: int) -> bool:
+        """See `Hooks`."""
+        match message:
+            case ProbeAnswer(token):
+                return self.pings.answered(token)
+            case Peering():
+                self.peerings.on_message(session, message)
+            case Request():
+                self.engine.sessions.used(session, self.engine.now())
+                self.requests.on_request(session, message)
+            case Reply():
+                self.engine.sessions.used(session, self.engine.now())
+                self.requests.on_reply(session, message)
+            case _:
+                return False
+        return True
+
+    def on_action(self, action: Action) -> None:
+        """See `Hooks`."""
+        match action:
+            case Established(number, peer, first):
+                self._established(number, peer, first)
+            case Closed(number, peer, reason):
+                self._closed(number, peer, reason)
+            case PathChanged(number, peer, path):
+                self._tell("path_changed", peer, str(path) if path else "none")
+                session = self.engine.sessions.get(number)
+                if session and peer not in self.peerings.by_peer:
+                    self.peerings.refresh(session)
+            case EarlyAnswer(number, answer):
+                future = self._early.pop(number, None)
+                if future and not future.done():
+                    future.set_result(answer)
+            case VersionMismatch(peer, version):
+                log.warning("%s speaks protocol version %d, we speak 1", peer, version)
+                self._tell("version_mismatch", peer, str(version))
+
+    def on_notice(self, notice: Notice, path: Path) -> None:
+        """See `Hooks`."""
+        self.notices.on_notice(notice, path)
+
+    def on_refused(self, refused: Refused) -> None:
+        """See `Hooks`."""
+        self.notices.on_refused(refused)
+
+    def on_addresses(self) -> None:
+        """See `Hooks`."""
+        for session in self.engine.sessions:
+            self.keeper.spread(session)
+
+    # Inside
+
+    def _accept(self, peer: PeerID) -> bool:
+        if peer in self._config.deny:
+            return False
+        return not self._config.allow or peer in self._config.allow
+
+    def _by_address(self, address: NodeAddress) -> PeerID:
+        for session in self.engine.sessions:
+            if session.peer.address == address.packed:
+                return session.peer
+        if self._own.address == address.packed:
+            return self._own
+        raise Unreachable("unknown", f"no session with {address}: name its /rovy/<peer id>")
+
+    async def _ask_early(
+        self, peer: PeerID, codec: str, payload: bytes, timeout: float
+    ) -> bytes | None:
+        """Put the request into the hello that opens the session, where there is none."""
+        if self.engine.sessions.with_peer(peer) or len(payload) > MAX_EARLY:
+            return None
+        paths = self.keeper.remembered(peer)
+        if not paths:
+            return None
+        opened = asyncio.create_task(self.open(peer, paths, timeout, request=Early(codec, payload)))
+        await asyncio.sleep(0)
+        session = self.engine.sessions.with_peer(peer)
+        if session is None or session.opening is None:
+            await opened
+            return None
+        future = self._early[session.id] = asyncio.get_running_loop().create_future()
+        try:
+            await opened
+            answer: bytes | None = await future
+            return answer
+        finally:
+            self._early.pop(session.id, None)
+
+    async def _wait_open(self, peer: PeerID, timeout: float) -> Session:
+        future: asyncio.Future[Session] = asyncio.get_running_loop().create_future()
+        waiting = self._opening.setdefault(peer, [])
+        waiting.append(future)
+        try:
+            async with asyncio.timeout(timeout):
+                return await future
+        except TimeoutError:
+            raise Unreachable("no answer", f"{peer} did not answer in {timeout:g} s") from None
+        finally:
+            waiting.remove(future)
+            if not waiting and self._opening.get(peer) is waiting:
+                del self._opening[peer]
+
+    def _established(self, number: int, peer: PeerID, first: bool) -> None:
+        session = self.engine.sessions.get(number)
+        if session is None:
+            return
+        self.keeper.reached(session)
+        if first:
+            self._tell("session_established", peer, str(session.path or ""))
+        self.peerings.refresh(session)
+        self.keeper.spread(session)
+        for future in self._opening.get(peer, []):
+            if not future.done():
+                future.set_result(session)
+
+    def _closed(self, number: int, peer: PeerID, reason: str) -> None:
+        self.requests.forget(number)
+        self.peerings.drop(peer, reason)
+        self._tell("session_closed", peer, reason)
+        future = self._early.pop(number, None)
+        if future and not future.done():
+            future.set_result(None)
+        for waiter in self._opening.get(peer, []):
+            if not waiter.done():
+                waiter.set_exception(Unreachable(reason, f"{peer}: {reason}"))
+        self.keeper.lost(peer, reason)
+
+    def _deliver(self, peer: PeerID, codec: str, payload: bytes) -> None:
+        handler = self._handlers.get(codec)
+        if handler is None:
+            self.engine.counts["no handler"] += 1
+            return
+        try:
+            result = handler(peer, payload)
+        except Exception:
+            log.exception("the handler of %s failed", codec)
+            return
+        if inspect.isawaitable(result):
+            self._spawn(codec, result)
+
+    def _spawn(self, codec: str, work: Awaitable[object]) -> None:
+        if len(self._tasks) >= UNREAD:
+            self.engine.counts["handlers busy"] += 1
+            if inspect.iscoroutine(work):
+                work.close()
+            return
+        task = asyncio.create_task(_run(codec, work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _tell(self, kind: str, peer: PeerID, detail: str) -> None:
+        event = NodeEvent(kind, peer, detail)  # type: ignore[arg-type]
+        log.info("%s %s %s", kind, peer, detail)
+        for queue in self._readers:
+            _put(queue, event)
+
+
+async def _run(codec: str, work: Awaitable[object]) -> None:
+    try:
+        await work
+    except asyncio.CancelledError:
+        raise
+    except Exception:
+        log.exception("the handler of %s failed", codec)
+
+
+def _put(queue: asyncio.Queue[NodeEvent | None], event: NodeEvent | None) -> None:
+    """Add an event; the oldest gives way."""
+    if queue.full():
+        queue.get_nowait()
+    queue.put_nowait(event)

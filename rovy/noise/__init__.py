@@ -1,0 +1,1 @@
+"""Handshake cryptography (docs/protocol/handshake.md): Noise, MACs and cookies, signatures."""

@@ -1,0 +1,1 @@
+"""Sessions: handshakes, keys, timers and paths of one node (docs/protocol/sessions.md)."""

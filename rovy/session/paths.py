@@ -1,0 +1,216 @@
+"""The paths of one session: which work, how well, which carries the data. docs/protocol/paths.md
+
+Nothing here sends: methods return the probes to be sent, as (path, token) pairs.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from rovy.address.path import Direct, Path, Routed
+from rovy.session.const import (
+    ACTIVE_PROBE,
+    CANDIDATES,
+    DEFAULT_RTT,
+    FLOOR_MTU,
+    HOP_COST,
+    HYSTERESIS,
+    HYSTERESIS_FLOOR,
+    MISSES,
+    OTHER_PROBE,
+    PATHS,
+    SILENCE,
+    WARM_PROBE,
+)
+from rovy.wire.datagram import DATA_FIXED
+from rovy.wire.forward import header_size
+
+Asked = tuple[Path, bytes]
+"""A path and the token of the probe to send on it."""
+
+
+@dataclass(slots=True, eq=False)
+class PathState:
+    """One path and what is known of it."""
+
+    path: Path
+    since: float
+    """When it was first heard of."""
+    mtu: int
+    """Largest datagram it carries, bytes."""
+    valid: bool = False
+    """Whether a token sent there was answered there."""
+    roamed: bool = False
+    """Whether it was learned from the peer's own packets."""
+    suspect: bool = False
+    """Whether it left traffic unanswered since."""
+    rtt: float | None = None
+    loss: float = 0.0
+    """Share of probes that stayed unanswered, a moving average."""
+    misses: int = 0
+    next_probe: float = 0.0
+    pending: dict[bytes, float] = field(default_factory=dict)
+    """Tokens under way and when they were sent; at most 4."""
+
+    @property
+    def silence(self) -> float:
+        """How long unanswered traffic may last before the path counts as silent."""
+        return max(SILENCE, 3 * (self.rtt if self.rtt is not None else DEFAULT_RTT))
+
+    @property
+    def repeat(self) -> float:
+        """Wait before an unanswered probe is repeated."""
+        return max(SILENCE, 2 * (self.rtt if self.rtt is not None else DEFAULT_RTT))
+
+    @property
+    def cost(self) -> float:
+        """Seconds; lower is better."""
+        rtt = self.rtt if self.rtt is not None else DEFAULT_RTT
+        hops = self.path.label.hops if isinstance(self.path, Routed) else 1
+        return rtt * (1 + 10 * self.loss) + hops * HOP_COST
+
+    def answered(self, token: bytes, now: float) -> bool:
+        """Take a token that came back; False where it is not one of ours."""
+        sent = self.pending.pop(token, None)
+        if sent is None:
+            return False
+        self.sample(now - sent)
+        self.loss *= 0.9
+        self.misses = 0
+        self.valid, self.suspect = True, False
+        return True
+
+    def sample(self, rtt: float) -> None:
+        """Add a measured round trip, seconds (RFC 6298's smoothing)."""
+        self.rtt = rtt if self.rtt is None else self.rtt + (rtt - self.rtt) / 8
+
+
+def initial_mtu(path: Path) -> int:
+    """What every path of that kind carries, bytes."""
+    if isinstance(path, Direct):
+        return FLOOR_MTU[6 if path.remote.is_v6 else 4]
+    return FLOOR_MTU[6] - DATA_FIXED - header_size(len(path.label.rest))
+
+
+class PathSet:
+    """At most 3 unproved and 8 proved paths, one of them active, one warm."""
+
+    def __init__(self, random: Callable[[int], bytes]) -> None:
+        self._random = random
+        self.states: dict[Path, PathState] = {}
+        self.active: PathState | None = None
+        self.warm: PathState | None = None
+
+    @property
+    def direct(self) -> PathState | None:
+        """The best proved direct path, which carries forward packets."""
+        if self.active and isinstance(self.active.path, Direct) and not self.active.suspect:
+            return self.active
+        direct = [s for s in self._usable() if isinstance(s.path, Direct)]
+        return min(direct, key=lambda state: state.cost, default=None)
+
+    def proved(self, path: Path, now: float, rtt: float | None = None) -> PathState:
+        """A handshake proved the path."""
+        state = self.states.get(path) or self._insert(path, now)
+        state.valid, state.suspect, state.misses = True, False, 0
+        if rtt is not None:
+            state.sample(rtt)
+        return state
+
+    def challenge(self, path: Path, now: float, *, roamed: bool = False) -> list[Asked]:
+        """Try a path that is not proved: it carries data once it answered.
+
+        `roamed`: the peer's newest packet came from there, rather than that we had the idea.
+        """
+        state = self.states.get(path)
+        if state is None:
+            unproved = [s for s in self.states.values() if not s.valid]
+            if len(unproved) >= CANDIDATES:
+                self.forget(min(unproved, key=lambda s: s.since).path)
+            state = self._insert(path, now)
+            state.roamed = roamed
+        return [] if state.valid or state.pending else [self.probe(state, now)]
+
+    def probe(self, state: PathState, now: float) -> Asked:
+        """A new token for a path."""
+        if len(state.pending) >= MISSES:
+            del state.pending[next(iter(state.pending))]
+        token = self._random(8)
+        state.pending[token] = now
+        state.next_probe = now + state.repeat
+        return state.path, token
+
+    def answered(self, path: Path, token: bytes, now: float, heard: float) -> bool:
+        """A token came back on `path`; `heard`: when the active path last brought a packet.
+
+        A path the peer was seen on replaces an active one that has been silent since: it moved.
+        """
+        state = self.states.get(path)
+        first = state is not None and not state.valid
+        if state is None or not state.answered(token, now):
+            return False
+        if first and state.roamed and heard <= state.since:
+            self.active = state
+        state.next_probe = now + self._interval(state)
+        return True
+
+    def choose(self) -> bool:
+        """Pick the active and the warm path; True where the active one changed."""
+        ranked = sorted(self._usable(), key=lambda state: state.cost)
+        before = self.active
+        if before is None or before not in ranked:
+            fallback = before if before and before.path in self.states else None
+            self.active = ranked[0] if ranked else fallback
+        elif ranked[0].cost < before.cost * HYSTERESIS - HYSTERESIS_FLOOR:
+            self.active = ranked[0]
+        others = [state for state in ranked if state is not self.active]
+        self.warm = others[0] if others else None
+        return self.active is not before
+
+    def silent(self, state: PathState) -> None:
+        """Traffic on a path stayed unanswered."""
+        state.suspect = True
+
+    def forget(self, path: Path) -> None:
+        """Drop a path."""
+        state = self.states.pop(path, None)
+        if state and state is self.active:
+            self.active = None
+        if state and state is self.warm:
+            self.warm = None
+
+    def due(self, now: float, kept: bool) -> tuple[list[Asked], list[Path]]:
+        """Probes to send now, and paths that are dead."""
+        asked: list[Asked] = []
+        dead: list[Path] = []
+        for state in list(self.states.values()):
+            if now < state.next_probe or not (kept or state.pending):
+                continue
+            if state.pending:
+                state.misses += 1
+                state.loss += (1 - state.loss) * 0.1
+            if state.misses >= MISSES:
+                dead.append(state.path)
+            else:
+                asked.append(self.probe(state, now))
+        return asked, dead
+
+    def next_due(self, kept: bool) -> float:
+        """When `due` has something to do; infinity where it never has."""
+        times = [s.next_probe for s in self.states.values() if kept or s.pending]
+        return min(times, default=float("inf"))
+
+    def _usable(self) -> list[PathState]:
+        return [s for s in self.states.values() if s.valid and not s.suspect]
+
+    def _interval(self, state: PathState) -> float:
+        if state is self.active:
+            return ACTIVE_PROBE
+        return WARM_PROBE if state is self.warm else OTHER_PROBE
+
+    def _insert(self, path: Path, now: float) -> PathState:
+        if len(self.states) >= PATHS:
+            idle = [s for s in self.states.values() if s is not self.active and s is not self.warm]
+            self.forget(max(idle, key=lambda s: (s.suspect, s.cost)).path)
+        state = PathState(path, now, initial_mtu(path), next_probe=now)
+        self.states[path] = state
+        return state

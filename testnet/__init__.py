@@ -1,0 +1,1 @@
+"""Networks of real nodes on one machine, for tests, demonstrations and the public testnet."""
