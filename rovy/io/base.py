@@ -37,8 +37,11 @@ class Receiver(Protocol):
     def receive(self, buffer: bytearray, length: int, size: int, source: Direct) -> None:
         """`length` bytes of datagrams of `size` bytes each, the last possibly shorter."""
 
-    def send_failed(self, path: Direct, reason: str) -> None:
-        """A send was refused: `too big`, or the path does not work now."""
+    def knows(self, source: Direct) -> bool:
+        """Whether an open session uses that path: its packets queue apart from strangers'."""
+
+    def send_failed(self, path: Direct, reason: str, size: int) -> None:
+        """A datagram of `size` bytes was refused: `too big`, or the path does not work now."""
 
     def addresses_changed(self) -> None:
         """Addresses, links or routes of this machine changed."""

@@ -152,7 +152,7 @@ class SimHost:
             self._counts["no source address"] += 1
             if self._receiver:
                 asyncio.get_running_loop().call_soon(
-                    self._receiver.send_failed, path, "no source address"
+                    self._receiver.send_failed, path, "no source address", run.size
                 )
             return
         for at in range(0, len(data), run.size):

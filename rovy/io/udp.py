@@ -36,7 +36,7 @@ SOURCES = 16384
 OVERHEAD = 256
 """Bytes a queued batch is counted more than its data, for the objects around it."""
 STRANGERS = 16
-"""Queues that all sources without traffic of ours share."""
+"""Queues that all sources without a session share."""
 _SEGMENT = Struct("=H")
 _PKTINFO4 = Struct("=i4s4s")
 _PKTINFO6 = Struct("=16si")
@@ -200,7 +200,7 @@ class UdpSocket:
         self.counts["bytes_received"] += length
         if source is None:
             self._ingress.give_back(buffer)
-        elif not self._ingress.put(source, buffer, length, size, source in self._targets):
+        elif not self._ingress.put(source, buffer, length, size):
             self.counts["ingress queue full"] += -(-length // size)
 
     def _source(self, address: _Address, info: bytes) -> Direct | None:
@@ -234,7 +234,7 @@ class UdpSocket:
                     self._gso = False
                     self.counts["offload refused"] += 1
                     return self._try_send(Run(run.path, size, data[at:], run.ingress))
-                self._failed(run.path, error)
+                self._failed(run.path, error, size)
                 return True
         return True
 
@@ -256,13 +256,13 @@ class UdpSocket:
         self._targets[path] = target
         return target
 
-    def _failed(self, path: Direct, error: OSError) -> None:
+    def _failed(self, path: Direct, error: OSError, size: int) -> None:
         name = errno.errorcode.get(error.errno or 0, "unknown")
         self.counts[f"send error: {name}"] += 1
         if error.errno == errno.EMSGSIZE:
-            self._loop.call_soon(self._receiver.send_failed, path, "too big")
+            self._loop.call_soon(self._receiver.send_failed, path, "too big", size)
         elif error.errno in _GONE or error.errno == errno.EINVAL:
-            self._loop.call_soon(self._receiver.send_failed, path, name)
+            self._loop.call_soon(self._receiver.send_failed, path, name, size)
 
     def _queue(self, run: Run) -> None:
         kept = Run(run.path, run.size, bytes(run.data), run.ingress)
@@ -286,7 +286,7 @@ class UdpSocket:
 class Ingress:
     """Read buffers on their way to the data plane, in fair turns between sources.
 
-    Sources to which we send have a queue each; all others share 16, so that a flood from made-up
+    Paths of open sessions have a queue each; all others share 16, so that a flood from made-up
     addresses cannot starve an open session.
     """
 
@@ -317,8 +317,9 @@ class Ingress:
         if len(self._pool) < 64:
             self._pool.append(buffer)
 
-    def put(self, source: Direct, buffer: bytearray, length: int, size: int, known: bool) -> bool:
+    def put(self, source: Direct, buffer: bytearray, length: int, size: int) -> bool:
         """Queue a batch; False where its source has too much waiting. Short ones are copied."""
+        known = self._receiver is not None and self._receiver.knows(source)
         key: object = source if known else hash(source.remote.host) % STRANGERS
         if length < BUFFER // 4:
             self.give_back(buffer)

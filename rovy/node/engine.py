@@ -121,12 +121,20 @@ class Engine:
         self._take(self.dataplane.receive(buffer, length, size, source, now), now)
         self._pump(now)
 
-    def send_failed(self, path: Direct, reason: str) -> None:
+    def knows(self, source: Direct) -> bool:
+        """See `rovy.io.base.Receiver`."""
+        return self.sessions.uses(source)
+
+    def send_failed(self, path: Direct, reason: str, size: int) -> None:
         """See `rovy.io.base.Receiver`."""
         self.counts[f"send failed: {reason}"] += 1
-        if not self.closed and reason != "too big":
+        if self.closed:
+            return
+        if reason == "too big":
+            self.sessions.on_too_big(path, size, self.now())
+        else:
             self.sessions.on_socket_error(path, self.now())
-            self.pump()
+        self.pump()
 
     def addresses_changed(self) -> None:
         """See `rovy.io.base.Receiver`."""
@@ -210,7 +218,14 @@ class Engine:
     def _control_out(
         self, session: Session, message: Control, path: Path | None, now: float
     ) -> None:
-        """Only requests and replies count as traffic: probes have their own repetition."""
+        """Only requests and replies count as traffic: probes have their own repetition.
+
+        A probe goes out whole whatever its size, which may be what it is there to find out.
+        """
+        if isinstance(message, control.Probe):
+            seal = self.dataplane.seal
+            self._take(seal(session.id, CONTROL, [message.emit()], now, path, expects=False), now)
+            return
         expects = isinstance(message, control.Request | control.Reply)
         self._seal(session, CONTROL, [message.emit()], path, now, expects=expects)
 

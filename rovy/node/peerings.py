@@ -17,6 +17,9 @@ from rovy.wire.control import Peering as PeeringMessage
 BACKOFF = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 """Seconds between attempts to reach a kept peer; the last one repeats."""
 
+OFFERS = 120.0
+"""A slot is told again after 1 s, 2 s, 4 s … up to so many; after that with the next keys."""
+
 
 @dataclass(slots=True, eq=False)
 class Kept:
@@ -40,6 +43,7 @@ class Peering:
     """Its for us; 0 until it says."""
     ours: bool = field(default=True)
     """Whether we asked for it."""
+    retry: asyncio.TimerHandle | None = None
 
 
 class Peerings:
@@ -66,7 +70,7 @@ class Peerings:
         if session.direct and session.sending and self.wanted(session):
             peering = self.by_peer.get(session.peer) or self._take(session, ours=True)
             if peering:
-                self._engine.tell(session, PeeringMessage(peering.slot, peering.their_slot == 0))
+                self._offer(session, peering)
 
     def on_message(self, session: Session, message: PeeringMessage) -> None:
         """The other side gave us a slot, or took it back."""
@@ -91,9 +95,26 @@ class Peerings:
         """The peering is over; its slot is held for the same peer."""
         peering = self.by_peer.pop(peer, None)
         if peering:
+            if peering.retry:
+                peering.retry.cancel()
             self.slots.free(peer, self._engine.wall())
             self._engine.dataplane.set_slot(peering.slot, None)
             self._told("peering_down", peer, reason)
+
+    def _offer(self, session: Session, peering: Peering, wait: float = 1.0) -> None:
+        """Tell our slot, and again until the other side tells its own."""
+        if self.by_peer.get(session.peer) is not peering or not session.sending:
+            return
+        self._engine.tell(session, PeeringMessage(peering.slot, peering.their_slot == 0))
+        if not peering.their_slot and wait < OFFERS and not self._engine.closed:
+            loop = asyncio.get_running_loop()
+            peering.retry = loop.call_later(wait, self._offer, session, peering, 2 * wait)
+
+    def close(self) -> None:
+        """Offer no more."""
+        for peering in self.by_peer.values():
+            if peering.retry:
+                peering.retry.cancel()
 
     def _acceptable(self, session: Session) -> bool:
         """Whether a peering that the other side wants may be."""

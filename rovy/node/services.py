@@ -87,6 +87,7 @@ class Services(Hooks):
     async def close(self) -> None:
         """Tell the peers, stop everything."""
         self.keeper.close()
+        self.peerings.close()
         now = self.engine.now()
         for session in self.engine.sessions:
             self.engine.sessions.close(session, now)

@@ -149,8 +149,8 @@ class Core:
 
     def ask(self, session: Session, probes: Iterable[Asked]) -> None:
         """Send probes."""
-        for path, token in probes:
-            self.out.append(Tell(session.id, Probe(token), path))
+        for path, token, padding in probes:
+            self.out.append(Tell(session.id, Probe(token, padding), path))
 
     def sync(self, session: Session, now: float) -> None:
         """Bring the tables up to date with the session's paths, and set its timer."""

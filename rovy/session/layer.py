@@ -16,6 +16,7 @@ from rovy.session.asking import Asking
 from rovy.session.core import Core
 from rovy.session.events import Action, Send, Tables, Tell
 from rovy.session.guard import Guard, Limits
+from rovy.session.mtu import floor
 from rovy.session.session import NEVER, Session
 from rovy.session.stamps import StampClock
 from rovy.session.upkeep import Upkeep
@@ -107,6 +108,10 @@ class SessionLayer:
         self._core.sync(session, now)
         return session
 
+    def uses(self, path: Path) -> bool:
+        """Whether a session has that path."""
+        return bool(self._core.by_path(path))
+
     def try_path(self, session: Session, path: Path, now: float) -> None:
         """Ask on a path whether it leads to the session's peer; it then joins the others."""
         if session.sending:
@@ -124,7 +129,7 @@ class SessionLayer:
         """A path turned out to carry no more than `mtu` bytes."""
         state = session.paths.states.get(path)
         if state and mtu < state.mtu:
-            state.mtu = mtu
+            state.search.limit(mtu, now)
             self._core.sync(session, now)
 
     def close(self, session: Session, now: float) -> None:
@@ -196,6 +201,13 @@ class SessionLayer:
         """The kernel refused to send on a direct path: every session that uses it leaves it."""
         for session in self._core.by_path(path):
             self._upkeep.path_down(session, path, now)
+
+    def on_too_big(self, path: Direct, size: int, now: float) -> None:
+        """The kernel refused a datagram of a size we thought would pass: look for what does."""
+        for session in self._core.by_path(path):
+            state = session.paths.states.get(path)
+            if state and floor(path) < size <= state.mtu:
+                self.limit_mtu(session, path, floor(path), now)
 
     def on_exhausted(self, session: int, now: float) -> None:
         """A key has no counters left: open anew."""

@@ -11,7 +11,6 @@ from rovy.session.const import (
     ACTIVE_PROBE,
     CANDIDATES,
     DEFAULT_RTT,
-    FLOOR_MTU,
     HOP_COST,
     HYSTERESIS,
     HYSTERESIS_FLOOR,
@@ -21,11 +20,10 @@ from rovy.session.const import (
     SILENCE,
     WARM_PROBE,
 )
-from rovy.wire.datagram import DATA_FIXED
-from rovy.wire.forward import header_size
+from rovy.session.mtu import MtuSearch, floor
 
-Asked = tuple[Path, bytes]
-"""A path and the token of the probe to send on it."""
+Asked = tuple[Path, bytes, int]
+"""A path, and the token and padding (bytes) of the probe to send on it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -35,8 +33,7 @@ class PathState:
     path: Path
     since: float
     """When it was first heard of."""
-    mtu: int
-    """Largest datagram it carries, bytes."""
+    search: MtuSearch
     valid: bool = False
     """Whether a token sent there was answered there."""
     roamed: bool = False
@@ -50,6 +47,11 @@ class PathState:
     next_probe: float = 0.0
     pending: dict[bytes, float] = field(default_factory=dict)
     """Tokens under way and when they were sent; at most 4."""
+
+    @property
+    def mtu(self) -> int:
+        """Largest datagram it is known to carry, bytes."""
+        return self.search.mtu
 
     @property
     def silence(self) -> float:
@@ -82,13 +84,6 @@ class PathState:
     def sample(self, rtt: float) -> None:
         """Add a measured round trip, seconds (RFC 6298's smoothing)."""
         self.rtt = rtt if self.rtt is None else self.rtt + (rtt - self.rtt) / 8
-
-
-def initial_mtu(path: Path) -> int:
-    """What every path of that kind carries, bytes."""
-    if isinstance(path, Direct):
-        return FLOOR_MTU[6 if path.remote.is_v6 else 4]
-    return FLOOR_MTU[6] - DATA_FIXED - header_size(len(path.label.rest))
 
 
 class PathSet:
@@ -137,7 +132,7 @@ class PathSet:
         token = self._random(8)
         state.pending[token] = now
         state.next_probe = now + state.repeat
-        return state.path, token
+        return state.path, token, 0
 
     def answered(self, path: Path, token: bytes, now: float, heard: float) -> bool:
         """A token came back on `path`; `heard`: when the active path last brought a packet.
@@ -145,6 +140,8 @@ class PathSet:
         A path the peer was seen on replaces an active one that has been silent since: it moved.
         """
         state = self.states.get(path)
+        if state and state.search.answered(token):
+            return True
         first = state is not None and not state.valid
         if state is None or not state.answered(token, now):
             return False
@@ -183,6 +180,9 @@ class PathSet:
         asked: list[Asked] = []
         dead: list[Path] = []
         for state in list(self.states.values()):
+            if kept and state.valid and now >= state.search.due:
+                probes = state.search.probes(self._random, now)
+                asked += [(state.path, token, padding) for token, padding in probes]
             if now < state.next_probe or not (kept or state.pending):
                 continue
             if state.pending:
@@ -197,6 +197,7 @@ class PathSet:
     def next_due(self, kept: bool) -> float:
         """When `due` has something to do; infinity where it never has."""
         times = [s.next_probe for s in self.states.values() if kept or s.pending]
+        times += [s.search.due for s in self.states.values() if kept and s.valid]
         return min(times, default=float("inf"))
 
     def _usable(self) -> list[PathState]:
@@ -211,6 +212,6 @@ class PathSet:
         if len(self.states) >= PATHS:
             idle = [s for s in self.states.values() if s is not self.active and s is not self.warm]
             self.forget(max(idle, key=lambda s: (s.suspect, s.cost)).path)
-        state = PathState(path, now, initial_mtu(path), next_probe=now)
+        state = PathState(path, now, MtuSearch(path, floor(path)), next_probe=now)
         self.states[path] = state
         return state

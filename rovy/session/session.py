@@ -9,7 +9,7 @@ from rovy.session.guard import Admitted
 from rovy.session.keys import Keys, Opening
 from rovy.session.paths import PathSet
 from rovy.session.pieces import Reassembler
-from rovy.session.state import SENDING, Event, State, advance
+from rovy.session.state import ASKING, SENDING, Event, State, advance
 
 NEVER = float("inf")
 
@@ -101,6 +101,6 @@ class Session:
             ):
                 times.append(max(self.rekey_at(), now + 0.05))
             times.append(self.paths.next_due(self.probing(now)))
-        if not self.kept and self.state is not State.OPENING:
+        if not self.kept and self.state not in ASKING:
             times.append(max(self.used_at, self.created) + IDLE)
         return min(times)

@@ -64,6 +64,7 @@ class Upkeep:
         self._core.ask(session, asked)
         for path in dead:
             session.paths.forget(path)
+            session.hint(path)
         if dead and not session.paths.states and session.kept:
             self._asking.open(session, now)
         self._core.sync(session, now)

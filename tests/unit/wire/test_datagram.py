@@ -39,8 +39,6 @@ FORMATS = [(Hello, HELLOS), (Response, RESPONSES), (CookieReply, COOKIES)]
 BY_NAME = pytest.mark.parametrize(
     ("kind", "values"), FORMATS, ids=lambda value: getattr(value, "__name__", "")
 )
-    ("kind", "values"), FORMATS, ids=lambda x: getattr(x, "__name__", "")
-)
 
 
 @BY_NAME

@@ -1,0 +1,92 @@
+"""Search for the largest datagram a path carries, after RFC 8899. docs/protocol/paths.md §6
+
+All sizes of a short ladder are tried at once; the largest that is answered counts. What was found
+is confirmed while the path is used, so that a path that shrinks is noticed without ICMP.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from rovy.address.path import Direct, Path, Routed
+from rovy.session.const import FLOOR_MTU
+from rovy.wire.datagram import DATA_FIXED
+from rovy.wire.forward import header_size
+
+LINKS = (9000, 4400, 1500, 1492, 1480, 1420, 1380)
+"""MTUs of links met in practice, bytes."""
+RAISE_EVERY = 600.0
+CONFIRM_EVERY = 30.0
+REPEAT = 1.0
+MISSES = 3
+PROBE = DATA_FIXED + 9
+"""Bytes of a datagram with a probe that has no padding."""
+
+
+def floor(path: Path) -> int:
+    """What every path of that kind carries, bytes."""
+    if isinstance(path, Direct):
+        return FLOOR_MTU[6 if path.remote.is_v6 else 4]
+    return FLOOR_MTU[6] - _label_overhead(path)
+
+
+def ladder(path: Path) -> list[int]:
+    """Datagram sizes worth trying, the largest first."""
+    if isinstance(path, Direct):
+        return [link - (48 if path.remote.is_v6 else 28) for link in LINKS]
+    return [link - 48 - _label_overhead(path) for link in LINKS]
+
+
+@dataclass(slots=True, eq=False)
+class MtuSearch:
+    """What is known of one path's MTU."""
+
+    path: Path
+    mtu: int
+    """Largest datagram known to pass, bytes."""
+    due: float = 0.0
+    """When `probes` wants to be asked next."""
+    _raise_at: float = 0.0
+    _misses: int = 0
+    _confirming: bytes = b""
+    _sizes: dict[bytes, int] = field(default_factory=dict)
+
+    def probes(self, random: Callable[[int], bytes], now: float) -> list[tuple[bytes, int]]:
+        """(token, padding) of the probes to send now."""
+        if self._confirming in self._sizes and not self._missed():
+            self._raise_at = now
+        self._sizes.clear()
+        sizes = [self.mtu] if self.mtu > floor(self.path) else []
+        if now >= self._raise_at:
+            sizes += [size for size in ladder(self.path) if size > self.mtu]
+            self._raise_at = now + RAISE_EVERY
+        self._sizes = {random(8): size for size in sizes}
+        self._confirming = next(iter(self._sizes), b"") if self.mtu in sizes else b""
+        self.due = now + (REPEAT if self._misses else CONFIRM_EVERY)
+        return [(token, size - PROBE) for token, size in self._sizes.items()]
+
+    def answered(self, token: bytes) -> bool:
+        """A probe of ours came back; False where the token is not one of these."""
+        size = self._sizes.pop(token, 0)
+        if size:
+            self._misses = 0
+            self.mtu = max(self.mtu, size)
+        return size > 0
+
+    def limit(self, mtu: int, now: float) -> None:
+        """Somebody says that no more than `mtu` bytes pass: look again in a while."""
+        self.mtu = min(self.mtu, mtu)
+        self._sizes.clear()
+        self._raise_at = max(self._raise_at, now + CONFIRM_EVERY)
+        self.due = min(self.due, now + REPEAT)
+
+    def _missed(self) -> bool:
+        """Count an unanswered confirmation; False where the size is given up."""
+        self._misses += 1
+        if self._misses < MISSES:
+            return True
+        self.mtu, self._misses = floor(self.path), 0
+        return False
+
+
+def _label_overhead(path: Routed) -> int:
+    return DATA_FIXED + header_size(len(path.label.rest))

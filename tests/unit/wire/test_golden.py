@@ -1,0 +1,271 @@
+"""The packets of tests/vectors/packets.json, in both directions: fields from hex, hex from fields."""
+
+import importlib.util
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+from rovy.address.keys import PeerID, PrivateKey
+from rovy.address.label import Label, back_label
+from rovy.noise.handshake import PROLOGUE, PROTOCOL, Initiator, Responder
+from rovy.noise.mac import check, mac, mac1_key, open_cookie, seal_cookie
+from rovy.noise.xeddsa import sign, verify
+from rovy.wire import control
+from rovy.wire.datagram import (
+    COUNTER_MASK,
+    DATA,
+    DATA_HEADER,
+    CookieReply,
+    Hello,
+    Response,
+    Type,
+    data_header,
+    nonce,
+)
+from rovy.wire.forward import (
+    LABEL,
+    LEN,
+    POS,
+    ForwardHeader,
+    emit_header,
+    entry_slot,
+    overwrite,
+)
+from rovy.wire.notice import TRACE_SIZE, Code, Notice, TraceAnswer, trace_nonce
+from rovy.wire.payload import Early, Payload
+from rovy.wire.piece import Piece, cut
+
+VECTORS = Path(__file__).parents[2] / "vectors"
+FILE = json.loads((VECTORS / "packets.json").read_text())
+PACKETS = FILE["packets"]
+ALICE, BOB = (PrivateKey(bytes.fromhex(FILE[name]["private"])) for name in ("alice", "bob"))
+
+
+def of_kind(*kinds):
+    chosen = [packet for packet in PACKETS if packet["kind"] in kinds]
+    return pytest.mark.parametrize("packet", chosen, ids=lambda packet: packet["name"])
+
+
+def unhex(fields, *names):
+    return (bytes.fromhex(fields[name]) for name in names)
+
+
+def test_file_is_what_its_script_writes():
+    path = VECTORS / "make_packets.py"
+    spec = importlib.util.spec_from_file_location("make_packets", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.render() == (VECTORS / "packets.json").read_text()
+
+
+def test_every_kind_is_there():
+    assert {packet["kind"] for packet in PACKETS} == {
+        "hello",
+        "response",
+        "cookie",
+        "data",
+        "notice",
+    }
+    codes = {packet["fields"]["code"] for packet in PACKETS if packet["kind"] == "notice"}
+    assert codes == set(Code)
+    messages = [packet["fields"].get("message", {}) for packet in PACKETS]
+    assert len({message["type"] for message in messages if message}) == 8
+
+
+@pytest.mark.parametrize("name", ["alice", "bob"])
+def test_keys(name):
+    peer = PrivateKey(bytes.fromhex(FILE[name]["private"])).peer_id
+    assert FILE[name] == {
+        "private": FILE[name]["private"],
+        "public": peer.key.hex(),
+        "peer_id": str(peer),
+        "address": peer.address.hex(),
+        "node_id": peer.node_id.hex(),
+    }
+    assert PeerID.parse(FILE[name]["peer_id"]) == peer
+    assert bytes.fromhex(FILE["prologue"]) == PROLOGUE
+    assert FILE["protocol"].encode() == PROTOCOL
+
+
+@of_kind("hello")
+def test_hello(packet):
+    fields, raw = packet["fields"], bytes.fromhex(packet["hex"])
+    noise, mac1, mac2, psk, cookie = unhex(fields, "noise", "mac1", "mac2", "psk", "cookie")
+    hello = Hello(fields["sender"], noise, mac1, mac2)
+    assert Hello.parse(raw) == hello
+    assert hello.emit() == raw
+    assert check(mac1_key(BOB.peer_id.key, psk), hello.signed(), mac1)
+    assert mac2 == (mac(cookie, hello.signed() + mac1) if cookie else bytes(16))
+
+    (ephemeral,) = unhex(fields, "ephemeral")
+    plain = bytes.fromhex(fields["payload"]["hex"])
+    assert Initiator(ALICE, BOB.peer_id, psk, ephemeral).write(plain) == noise
+    opened = Responder(BOB, noise, psk, lambda: bytes(32))
+    assert (opened.payload, opened.peer_key) == (plain, ALICE.peer_id.key)
+    assert_payload(fields["payload"], plain, hello=True)
+
+
+@of_kind("response")
+def test_response(packet):
+    fields, raw = packet["fields"], bytes.fromhex(packet["hex"])
+    noise, mac1, mac2, psk, ephemeral = unhex(fields, "noise", "mac1", "mac2", "psk", "ephemeral")
+    response = Response(fields["sender"], fields["receiver"], noise, mac1, mac2)
+    assert Response.parse(raw) == response
+    assert response.emit() == raw
+    assert check(mac1_key(ALICE.peer_id.key, psk), response.signed(), mac1)
+
+    hello = PACKETS[PACKETS.index(packet) - 1]
+    assert hello["fields"]["sender"] == fields["receiver"]
+    assert len(raw) <= len(hello["hex"]) // 2
+    first, theirs = unhex(hello["fields"], "ephemeral", "noise")
+    initiator = Initiator(ALICE, BOB.peer_id, psk, first)
+    initiator.write(bytes.fromhex(hello["fields"]["payload"]["hex"]))
+    responder = Responder(BOB, theirs, psk, lambda: ephemeral)
+    plain = bytes.fromhex(fields["payload"]["hex"])
+    assert responder.write(plain) == noise
+    assert initiator.read(noise) == plain
+    keys = tuple(bytearray(key) for key in unhex(fields, "initiator_key", "responder_key"))
+    assert initiator.keys() == keys
+    assert responder.keys() == keys[::-1]
+    assert_payload(fields["payload"], plain, hello=False)
+
+
+@of_kind("cookie")
+def test_cookie_reply(packet):
+    fields, raw = packet["fields"], bytes.fromhex(packet["hex"])
+    number, sealed, cookie, mac1 = unhex(fields, "nonce", "sealed", "cookie", "mac1")
+    reply = CookieReply(fields["receiver"], number, sealed)
+    assert CookieReply.parse(raw) == reply
+    assert reply.emit() == raw
+    assert open_cookie(BOB.peer_id.key, number, sealed, mac1) == cookie
+    assert seal_cookie(BOB.peer_id.key, number, cookie, mac1) == sealed
+
+
+@of_kind("data")
+def test_data(packet):
+    fields, raw = packet["fields"], bytes.fromhex(packet["hex"])
+    key, payload = unhex(fields, "key", "payload")
+    word, receiver = DATA.unpack_from(raw)
+    assert (word >> 56, word & COUNTER_MASK, receiver) == (
+        Type.DATA,
+        fields["counter"],
+        fields["receiver"],
+    )
+    header, plain = raw[:DATA_HEADER], bytes((fields["codec"],)) + payload
+    cipher = ChaCha20Poly1305(key)
+    assert cipher.decrypt(nonce(fields["counter"]), raw[DATA_HEADER:], header) == plain
+    assert data_header(fields["counter"], fields["receiver"]) == header
+    assert header + cipher.encrypt(nonce(fields["counter"]), plain, header) == raw
+    if "message" in fields:
+        assert fields["codec"] == 0
+        assert_message(fields["message"], payload)
+
+
+@of_kind("notice")
+def test_notice(packet):
+    fields, raw = packet["fields"], bytes.fromhex(packet["hex"])
+    (body,) = unhex(fields, "body")
+    notice = Notice(Code(fields["code"]), fields["mtu"], body)
+    assert Notice.parse(raw) == notice
+    assert notice.emit() == raw
+    if notice.code is Code.TRACE_REQUEST:
+        (number,) = unhex(fields["trace"], "nonce")
+        assert trace_nonce(body) == number
+        assert body == number + bytes(TRACE_SIZE - len(number))
+    elif notice.code is Code.TRACE_ANSWER:
+        number, key, signature, label, domain, drawn = unhex(
+            fields["trace"], "nonce", "key", "signature", "label", "domain", "signature_nonce"
+        )
+        assert TraceAnswer.parse(body) == TraceAnswer(number, key, signature, label)
+        assert TraceAnswer(number, key, signature, label).emit() == body
+        verify(key, domain, number + label, signature)
+        assert sign(BOB, domain, number + label, drawn) == signature
+        assert Label(label).data == label
+    else:
+        probe = next(packet for packet in PACKETS if packet["name"] == "data: probe")
+        assert bytes.fromhex(probe["hex"]).startswith(body)
+
+
+def test_forward_packet_at_every_node():
+    forward = FILE["forward"]
+    steps, inner = forward["steps"], bytes.fromhex(forward["inner"])
+    label = Label.parse(forward["label"])
+    assert list(label.slots) == forward["slots"]
+    assert emit_header(label.rest) + inner == bytes.fromhex(steps[0]["hex"])
+    for step in steps:
+        (carried,) = unhex(step, "label")
+        header = ForwardHeader(step["pos"], carried)
+        raw = bytes.fromhex(step["hex"])
+        assert ForwardHeader.parse(raw) == header
+        assert header.emit() + inner == raw
+        assert header.size == step["header"]
+    for before, after in pairwise(steps):
+        raw = bytearray.fromhex(before["hex"])
+        at = LABEL + raw[POS]
+        slot, width = entry_slot(raw, at, LABEL + raw[LEN])
+        assert slot == after["left"]
+        assert overwrite(raw, at, width, after["arrived"])
+        raw[POS] += width
+        assert raw.hex() == after["hex"]
+
+
+def test_forward_packet_finds_back():
+    forward = FILE["forward"]
+    back = Label.parse(forward["back"])
+    last = ForwardHeader.parse(bytes.fromhex(forward["steps"][-1]["hex"]))
+    assert last.pos == len(last.label)
+    assert back_label(back.first, last.label) == back
+    assert list(back.slots) == forward["back_slots"]
+
+
+def test_cut():
+    whole, room = bytes.fromhex(FILE["cut"]["whole"]), FILE["cut"]["room"]
+    pieces = []
+    for fields in FILE["cut"]["pieces"]:
+        (body,) = unhex(fields, "body")
+        piece = Piece(fields["id"], fields["index"], fields["count"], body)
+        assert Piece.parse(bytes.fromhex(fields["hex"])) == piece
+        assert piece.emit().hex() == fields["hex"]
+        pieces.append(piece)
+    assert cut(pieces[0].id, whole, room) == pieces
+    assert b"".join(piece.body for piece in pieces) == whole
+
+
+def assert_payload(fields, plain, *, hello):
+    request = fields.get("request")
+    answer = fields.get("answer")
+    payload = Payload(
+        tuple(fields["codecs"]),
+        fields["mtu"],
+        fields["version"],
+        bytes.fromhex(fields["timestamp"]),
+        Early(request["codec"], bytes.fromhex(request["body"])) if request else None,
+        None if answer is None else bytes.fromhex(answer),
+    )
+    assert Payload.parse(plain, hello=hello) == payload
+    assert payload.emit(fields["size"]) == plain
+
+
+def assert_message(fields, payload):
+    values = {name: value for name, value in fields.items() if name != "type"}
+    for name in ("token", "body"):
+        if name in values:
+            values[name] = bytes.fromhex(values[name])
+    if "names" in values:
+        values["names"] = tuple(values["names"])
+    kind = {
+        "keepalive": control.Keepalive,
+        "probe": control.Probe,
+        "probe_answer": control.ProbeAnswer,
+        "bye": control.Bye,
+        "codecs": control.Codecs,
+        "peering": control.Peering,
+        "request": control.Request,
+        "reply": control.Reply,
+    }[fields["type"]]
+    message = kind(**values)
+    assert control.parse(payload) == message
+    assert message.emit() == payload
