@@ -49,9 +49,8 @@ async def receive(relay: str) -> None:
         await asyncio.sleep(0.5)  # the last answer may have to be repeated
 
 
-async def send(file: Path, relay: str, slot: int, receiver: PeerID) -> None:
-    """Send a file in chunks, 16 under way at a time, each repeated until it is answered."""
-    data = file.read_bytes()
+async def send(data: bytes, relay: str, slot: int, receiver: PeerID) -> None:
+    """Send chunks, 16 under way at a time, each repeated until it is answered."""
     parts = [data[at : at + CHUNK] for at in range(0, len(data), CHUNK)]
     async with Node(PrivateKey.generate(os.urandom), _config()) as node:
         own = await _own_slot(node, node.keep(relay))
@@ -97,7 +96,7 @@ def main() -> int:
     elif not (args.file and args.slot and args.to):
         parser.error("send needs a file, --slot and --to")
     else:
-        uvloop.run(send(args.file, args.relay, args.slot, args.to))
+        uvloop.run(send(args.file.read_bytes(), args.relay, args.slot, args.to))
     return 0
 
 

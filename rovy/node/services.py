@@ -171,12 +171,12 @@ class Services(Hooks):
             if answer is None:
                 raise Unreachable("unknown codec", f"nothing here answers {codec} at once")
             return unpack(answer[0], answer[1:], peer)
-        async with asyncio.timeout(timeout) if timeout else contextlib.nullcontext():
-            early = await self._ask_early(peer, codec, payload, timeout)
-            if early is not None:
-                return unpack(early[0], early[1:], peer)
-            session = await self.open(peer, [], timeout)
-            return await self.requests.request(session, codec, payload, timeout)
+        deadline = self.engine.now() + timeout
+        early = await self._ask_early(peer, codec, payload, timeout)
+        if early is not None:
+            return unpack(early[0], early[1:], peer)
+        session = await self.open(peer, [], deadline - self.engine.now())
+        return await self.requests.request(session, codec, payload, deadline - self.engine.now())
 
     async def ping(self, target: Target, size: int, timeout: float) -> Pong:
         """See `Node.ping`."""

@@ -15,8 +15,8 @@ from rovy.session.core import Core
 from rovy.session.events import Send, VersionMismatch
 from rovy.session.guard import Admitted
 from rovy.session.keys import Keys
-from rovy.session.session import Session
-from rovy.session.state import Event
+from rovy.session.session import NEVER, Session
+from rovy.session.state import ASKING, Event
 from rovy.wire.datagram import RESPONSE_FIXED, Hello, Response
 from rovy.wire.payload import VERSION, Payload
 
@@ -59,6 +59,8 @@ class Answering:
         if session.deferred is None:
             return False
         admitted, digest, path = session.deferred
+        if session.opening:
+            session.opening.retry_at = NEVER
         self._answer(session, admitted, digest, path, now)
         return True
 
@@ -69,6 +71,7 @@ class Answering:
             return
         core.answered.pop(keys.hello, None)
         session.fresh, sealing, keys.sealing = None, keys.sealing, None
+        core.drop_opening(session)
         session.happened(Event.CONFIRMED)
         session.paths.proved(path, now)
         core.adopt(session, keys, sealing, now)
@@ -92,12 +95,14 @@ class Answering:
             core.guard.refused["not accepted"] += 1
             return
         session = core.by_peer.get(admitted.peer)
-        if session and session.opening and core.private.peer_id < admitted.peer:
+        if session and session.state in ASKING and core.private.peer_id < admitted.peer:
             session.deferred = (admitted, digest, path)
+            self._asking.postpone(session, now)
             self._asking.send_on(session, path, now)
             return
         session = session or self._stranger(admitted, now)
         if session:
+            core.drop_opening(session)
             self._answer(session, admitted, digest, path, now)
 
     def _stranger(self, admitted: Admitted, now: float) -> Session | None:
@@ -112,7 +117,7 @@ class Answering:
         self, session: Session, admitted: Admitted, digest: bytes, path: Path, now: float
     ) -> None:
         core = self._core
-        core.drop_opening(session)
+        session.deferred = None
         core.drop_fresh(session)
         index = core.index()
         payload = self._payload(admitted)

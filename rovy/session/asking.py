@@ -63,6 +63,11 @@ class Asking:
             del opening.sent[next(iter(opening.sent))]
         self._core.out.append(Send(path, hello + self.mac2(session, path, hello, now)))
 
+    def postpone(self, session: Session, now: float) -> None:
+        """Give the copy that goes out now the time to be answered before the next retry."""
+        if session.opening:
+            session.opening.retry_at = max(session.opening.retry_at, now + RETRIES[0])
+
     def mac2(self, session: Session, path: Path, message: bytes, now: float) -> bytes:
         """The second MAC: with the cookie we hold for that path, else zeros."""
         cookie, at = session.cookies.get(path, (b"", 0.0))
@@ -141,6 +146,7 @@ class Asking:
         keys = Keys(opening.index, message.sender, now, True, payload)
         request, opening.request = opening.request, None
         core.drop_opening(session)
+        core.drop_fresh(session)
         core.add_keys(session, keys, receiving, confirmed=True)
         session.happened(Event.ACCEPTED)
         sent = opening.sent.get(path, 0.0)

@@ -4,8 +4,9 @@ All that decides whether a session may send, waits, or is over lives in this tab
 know messages: a hello, its repetition or a timer all end up as one of the events below. Two
 questions are answered at once, whether we wait for an answer to our own hello (OPENING,
 REKEYING) or for the first packet under keys we answered with (ANSWERED, RENEWED), and whether
-there are keys to send with meanwhile (REKEYING, RENEWED, OPEN). Never both waits at a time: the
-rule for simultaneous opening decides between them.
+there are keys to send with meanwhile (REKEYING, RENEWED, OPEN). The rule for simultaneous opening
+decides between the two waits; a hello of ours that lost is repeated no more, but its response is
+still taken (ACCEPTED while ANSWERED or RENEWED), since the other side may have decided otherwise.
 """
 
 from enum import StrEnum
@@ -59,6 +60,7 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
         _E.CLOSED: _S.CLOSED,
     },
     _S.ANSWERED: {
+        _E.ACCEPTED: _S.OPEN,
         _E.ANSWERED: _S.ANSWERED,
         _E.CONFIRMED: _S.OPEN,
         _E.GAVE_UP: _S.IDLE,
@@ -79,6 +81,7 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
         _E.CLOSED: _S.CLOSED,
     },
     _S.RENEWED: {
+        _E.ACCEPTED: _S.OPEN,
         _E.ANSWERED: _S.RENEWED,
         _E.CONFIRMED: _S.OPEN,
         _E.GAVE_UP: _S.OPEN,

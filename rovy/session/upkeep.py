@@ -74,6 +74,7 @@ class Upkeep:
         core, opening = self._core, session.opening
         if session.fresh and now >= session.fresh.expires:
             core.drop_fresh(session)
+            core.drop_opening(session)
             session.happened(Event.GAVE_UP)
         if opening and now >= opening.retry_at:
             if self._answering.answer_deferred(session, now):
