@@ -40,7 +40,7 @@ $(STAMP): pyproject.toml requirements.lock
 	@echo "venv: installing $$(grep -c == requirements.lock) packages, about half a minute"
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	@echo 'venv: installing rovy'
-	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@PYTHONWARNINGS=ignore $(PY) -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
 deps: ## install the network tools that are missing (needs root, else says what to run)

@@ -65,26 +65,30 @@ class SlotTable:
                 self._used.add(lease.slot)
 
     def _free(self, wall: float, stays: bool) -> int:
-        first = 1 if stays or self._small_left() > SPARED else SMALL + 1
-        for start in (first, 1):
-            for slot in range(start, MAX_SLOT + 1):
-                if slot not in self._used:
-                    return slot
-        return self._reclaim(wall)
+        """A slot never given or, of its kind, the one whose hold ended longest ago."""
+        spans = [range(1, SMALL + 1), range(SMALL + 1, MAX_SLOT + 1)]
+        if not stays and self._small_left() <= SPARED:
+            spans.reverse()
+        for span in spans:
+            slot = next((s for s in span if s not in self._used), 0) or self._reclaim(wall, span)
+            if slot:
+                return slot
+        raise UsageError(f"all {MAX_SLOT} slots are taken or held")
 
     def _small_left(self) -> int:
-        return SMALL - sum(slot <= SMALL for slot in self._used)
+        return sum(slot not in self._used for slot in range(1, SMALL + 1))
 
-    def _reclaim(self, wall: float) -> int:
-        """The slot whose hold ended longest ago."""
+    def _reclaim(self, wall: float, span: range) -> int:
         over = [
             (lease.freed_at, lease.slot, peer)
             for peer, lease in self._leases.items()
-            if lease.freed_at is not None and wall - lease.freed_at >= HOLD
+            if lease.slot in span
+            and lease.freed_at is not None
+            and wall - lease.freed_at >= HOLD
         ]
         if not over:
-            raise UsageError(f"all {MAX_SLOT} slots are taken or held")
-        _, slot, peer = min(over)
+            return 0
+        _, slot, peer = min(over, key=lambda each: each[:2])
         del self._leases[peer]
         return slot
 

@@ -44,7 +44,7 @@ class Daemon:
 
     def command(self, *arguments: str) -> list[str]:
         """The `rovyctl` command that talks to it."""
-        return [str(BIN / "rovyctl"), "--socket", str(self.socket), *arguments]
+        return [str(BIN / "rovyctl"), *arguments, "--socket", str(self.socket)]
 
     def ask(self, *arguments: str) -> Any:
         """Run `rovyctl … --json` and read what it prints."""

@@ -87,8 +87,8 @@ class Demo:
         )
         time.sleep(1)
         interface = self._left.interface(self._hosts["b"])
-        self._hosts["b"].add_address(interface, "10.0.1.77/24")
         self._hosts["b"].del_address(interface, "10.0.1.2/24")
+        self._hosts["b"].add_address(interface, "10.0.1.77/24")
         pings.wait(30)
         lines = (self._directory / "ping.log").read_text().splitlines()
         summary = json.loads(lines[-1])
@@ -97,7 +97,7 @@ class Demo:
             raise SystemExit("demo: the session was lost when B changed its address")
         path = next(path for path in after["paths"] if path["active"])
         self.rows.append(("B moves 10.0.1.2 -> 10.0.1.77", f"session kept, now {path['route']}"))
-        lost = summary["sent"] - summary["received"]
+        lost = summary["sent"] - summary["answered"]
         self.rows.append(("pings lost meanwhile", f"{lost} of {summary['sent']}"))
 
     def stop(self) -> None:

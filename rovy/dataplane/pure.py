@@ -144,7 +144,8 @@ class PureDataPlane:
 
     def remove_path(self, session: int, path: Path) -> None:
         """See `DataPlane`."""
-        self._tunnels[session].paths.pop(path, None)
+        tunnel = self._tunnels[session]
+        tunnel.former.add(tunnel.paths.pop(path, PathCounts()))
         self._forget_sources(session)
 
     def set_slot(self, slot: int, session: int | None) -> None:
@@ -152,9 +153,11 @@ class PureDataPlane:
         former = self._slots[slot]
         if former:
             former.slot = 0
-        self._slots[slot] = self._tunnels[session] if session is not None else None
-        if session is not None:
-            self._tunnels[session].slot = slot
+        tunnel = self._tunnels[session] if session is not None else None
+        if tunnel:
+            self._slots[tunnel.slot] = None
+            tunnel.slot = slot
+        self._slots[slot] = tunnel
 
     def waiting(self, session: int) -> float:
         """See `DataPlane`."""
@@ -167,15 +170,17 @@ class PureDataPlane:
     def traffic(self, session: int) -> SessionTraffic:
         """See `DataPlane`."""
         tunnel = self._tunnels[session]
-        counts = list(tunnel.paths.values())
+        total = PathCounts()
+        for counts in (tunnel.former, *tunnel.paths.values()):
+            total.add(counts)
         return SessionTraffic(
             tunnel.counter,
-            max((c.sent_at for c in counts), default=0.0),
-            max((c.received_at for c in counts), default=0.0),
-            sum(c.packets_sent for c in counts),
-            sum(c.packets_received for c in counts),
-            sum(c.bytes_sent for c in counts),
-            sum(c.bytes_received for c in counts),
+            total.sent_at,
+            total.received_at,
+            total.packets_sent,
+            total.packets_received,
+            total.bytes_sent,
+            total.bytes_received,
         )
 
     def path_traffic(self, session: int, path: Path) -> PathTraffic:
@@ -205,10 +210,10 @@ class PureDataPlane:
         view = memoryview(buffer)
         current: Tunnel | None = None
         ingress = start = 0
-        for at in range(0, length, size):
+        for at in range(0, length, max(size, 1)):
             end = min(at + size, length)
             egress, arrival = self._lower(view, at, end, source, now, out)
-            if egress is not current:
+            if egress is not current or (egress and arrival != ingress):
                 self._finish(current, view[start:at], size, ingress, out)
                 current, start, ingress = egress, at, arrival
         self._finish(current, view[start:length], size, ingress, out)
@@ -380,7 +385,9 @@ class PureDataPlane:
             self._drops[Drop.SHORT] += 1
         elif view[at] == Type.DATA:
             opener = self._open(view, at, end, back, now, out)
-            if opener:
+            if opener and view[at + DATA_HEADER] == FORWARD_CODEC:
+                self._drops[Drop.CODEC] += 1
+            elif opener:
                 self._received(opener, view[at + DATA_HEADER : end - TAG], back, out, end - at)
         elif view[at] == Type.NOTICE:
             out.events.append(NoticeReceived(bytes(view[at:end]), back))

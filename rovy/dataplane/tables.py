@@ -33,6 +33,15 @@ class PathCounts:
         self.sent_at = self.received_at = 0.0
         self.packets_sent = self.packets_received = self.bytes_sent = self.bytes_received = 0
 
+    def add(self, other: "PathCounts") -> None:
+        """Add up two paths' counts."""
+        self.sent_at = max(self.sent_at, other.sent_at)
+        self.received_at = max(self.received_at, other.received_at)
+        self.packets_sent += other.packets_sent
+        self.packets_received += other.packets_received
+        self.bytes_sent += other.bytes_sent
+        self.bytes_received += other.bytes_received
+
     def frozen(self) -> PathTraffic:
         """A copy that does not change."""
         return PathTraffic(
@@ -55,6 +64,7 @@ class Tunnel:
         "direct_counts",
         "direct_mtu",
         "encrypt_into",
+        "former",
         "forward_codec",
         "id",
         "marks",
@@ -78,6 +88,8 @@ class Tunnel:
         self.direct: Direct | None = None
         self.direct_counts = PathCounts()
         self.paths: dict[Path, PathCounts] = {}
+        self.former = PathCounts()
+        """Of all paths that were removed."""
         self.waiting = 0.0
         self.watched = False
 
@@ -89,11 +101,12 @@ class Tunnel:
             del marks[:-4]
 
     def first_recent(self, now: float) -> int:
-        """The first counter that may have been used in the last 5 s."""
-        if not self.marks or now - self.marks[-1][0] > RECENT + MARK_EVERY:
-            return self.counter
-        older = [counter for at, counter in self.marks if now - at >= RECENT]
-        return older[-1] if older else self.marks[0][1]
+        """The first counter that may have been used in the last 5 s.
+
+        What follows a mark was used within 2 s of it, or has a mark of its own.
+        """
+        young = (counter for at, counter in self.marks if now - at < RECENT + MARK_EVERY)
+        return next(young, self.counter)
 
 
 class Opener:

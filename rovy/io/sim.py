@@ -13,6 +13,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from heapq import heappop, heappush
 from random import Random
 
 from rovy.address.multiaddr import Endpoint
@@ -57,6 +58,8 @@ class SimNet:
         self._hosts: dict[str, SimHost] = {}
         self._links: dict[frozenset[str], Quality] = {}
         self.counts: Counter[str] = Counter()
+        self._under_way: list[tuple[float, int, Endpoint, Endpoint, bytes]] = []
+        self._count = 0
 
     def host(self, *addresses: str) -> "SimHost":
         """A host with these addresses."""
@@ -100,11 +103,12 @@ class SimNet:
             self.counts["lost"] += 1
             return
         copies = 2 if self.random.random() < link.duplicate else 1
+        loop = asyncio.get_running_loop()
         for _ in range(copies):
-            delay = link.latency + self.random.random() * link.jitter
-            asyncio.get_running_loop().call_later(
-                delay, self._arrive, source, destination, datagram
-            )
+            at = loop.time() + link.latency + self.random.random() * link.jitter
+            self._count += 1
+            heappush(self._under_way, (at, self._count, source, destination, datagram))
+            loop.call_at(at, self._arrive_next)
 
     def inject(self, source: Endpoint, destination: Endpoint, datagram: bytes) -> None:
         """Deliver a forged datagram at once, past links and filters."""
@@ -116,6 +120,11 @@ class SimNet:
             up = self.connected or a == b
             link = self._links[frozenset((a, b))] = replace(self.defaults, up=up)
         return link
+
+    def _arrive_next(self) -> None:
+        """The loop does not keep the order of timers for one moment; links do."""
+        _, _, source, destination, datagram = heappop(self._under_way)
+        self._arrive(source, destination, datagram)
 
     def _arrive(self, source: Endpoint, destination: Endpoint, datagram: bytes) -> None:
         host = self._hosts.get(destination.host)
@@ -163,9 +172,9 @@ class SimHost:
         """A datagram arrives; False where nobody listens."""
         for number, bound in self._sockets.items():
             if bound.port == destination.port and bound.is_v6 == destination.is_v6:
-                path = Direct(number, source, destination.host, 1)
-                self._counts["packets_received"] += 1
-                if self._receiver:
+                path = Direct(number, source, destination.host)
+                self._counts["packets_received" if datagram else "empty"] += 1
+                if self._receiver and datagram:
                     size = len(datagram)
                     self._receiver.receive(bytearray(datagram), size, size, path)
                 return True

@@ -150,7 +150,7 @@ class Engine:
         """Add a codec to the table and tell the peers; its handler is the hooks' business."""
         if name not in self.codecs:
             self.codecs.append(name)
-            self.sessions.announce(self.codecs)
+            self.sessions.announce(self.codecs, self.now())
             self.pump()
 
     # Outputs
@@ -282,18 +282,18 @@ class Engine:
             return
         try:
             if event.codec == CONTROL:
-                self._control(session, event, now)
+                self._control(session, event.payload, event.path, event.index, now)
             else:
                 self._payload(session, event.codec, event.payload, event.path, now)
         except Malformed:
             self.counts["malformed payload"] += 1
 
-    def _control(self, session: Session, event: Received, now: float) -> None:
-        message = control.parse(event.payload)
+    def _control(self, session: Session, raw: bytes, path: Path, index: int, now: float) -> None:
+        message = control.parse(raw)
         if message is None:
             self.counts["unknown control"] += 1
-        elif not self.hooks.on_control(session, message, event.path, event.index):
-            self.sessions.on_control(session, event.index, message, event.path, now)
+        elif not self.hooks.on_control(session, message, path, index):
+            self.sessions.on_control(session, index, message, path, now)
 
     def _payload(
         self, session: Session, codec: int, payload: bytes, path: Path, now: float
@@ -311,9 +311,8 @@ class Engine:
     def _whole(self, session: Session, whole: bytes, path: Path, now: float) -> None:
         """A payload put together from pieces; pieces inside pieces are refused."""
         if whole[0] == CONTROL:
-            message = control.parse(whole[1:])
-            if message is not None:
-                self.hooks.on_control(session, message, path, 0)
+            index = session.current.index if session.current else 0
+            self._control(session, whole[1:], path, index, now)
         elif whole[0] > len(self.codecs) or self.codecs[whole[0] - 1] in (FORWARD, PIECE):
             self.counts["malformed payload"] += 1
         else:

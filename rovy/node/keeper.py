@@ -11,6 +11,7 @@ from rovy.errors import RovyError, UsageError
 from rovy.io.base import LocalAddress, LocalSocket
 from rovy.node.engine import Engine
 from rovy.node.peerings import BACKOFF, Kept, Peerings
+from rovy.session.const import CANDIDATES
 from rovy.session.session import Session
 
 REMEMBERED = 4096
@@ -92,18 +93,21 @@ class Keeper:
         kept.retry = loop.call_later(wait * jitter, self._attempt, kept)
 
     def spread(self, session: Session) -> None:
-        """Try the session's remote endpoints from our other local addresses too."""
-        if not session.sending:
-            return
-        active = session.paths.active
-        if not session.kept or active is None or not isinstance(active.path, Direct):
-            return
-        remote = active.path.remote
-        used = {p.local for p in session.paths.states if isinstance(p, Direct)}
-        for local in self._locals(remote)[:LOCALS]:
-            if local.address not in used:
-                path = Direct(active.path.socket, remote, local.address, local.ifindex)
-                self._engine.sessions.try_path(session, path, self._engine.now())
+        """Try the session's remote endpoints from each of our local addresses."""
+        active = [session.paths.active.path] if session.paths.active else []
+        paths = [*active, *session.paths.states, *session.hints]
+        remotes = dict.fromkeys(path.remote for path in paths if isinstance(path, Direct))
+        states = [path for path in session.paths.states if isinstance(path, Direct)]
+        used = {(path.remote, path.local) for path in states}
+        pairs = [
+            (remote, local)
+            for remote in remotes
+            for local in self._locals(remote)[:LOCALS]
+            if remote.is_v6 in self.sockets and (remote, local.address) not in used
+        ]
+        for remote, local in pairs[:CANDIDATES]:
+            path = Direct(self.sockets[remote.is_v6].number, remote, local.address)
+            self._engine.sessions.try_path(session, path, self._engine.now())
 
     def own_addresses(self, own: PeerID) -> list[Multiaddr]:
         """Multiaddrs of this node on its interfaces."""

@@ -48,7 +48,7 @@ class Notices:
         self._engine, self._private, self._told = engine, private, told
         self._all = TokenBucket(rate, 2 * rate, engine.now())
         self._each = SourceBuckets(rate / 2, rate)
-        self._traces: dict[bytes, asyncio.Future[PeerID]] = {}
+        self._traces: dict[bytes, tuple[Label, asyncio.Future[PeerID]]] = {}
         self.sent: Counter[str] = Counter()
         self.believed: Counter[str] = Counter()
         self.ignored: Counter[str] = Counter()
@@ -86,7 +86,8 @@ class Notices:
         if len(self._traces) >= PENDING:
             raise UsageError("too many traces are under way")
         nonce = self._engine.random(NONCE)
-        future = self._traces[nonce] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[PeerID] = asyncio.get_running_loop().create_future()
+        self._traces[nonce] = label, future
         request = Notice(Code.TRACE_REQUEST, 0, nonce + bytes(TRACE_SIZE - NONCE)).emit()
         try:
             async with asyncio.timeout(timeout):
@@ -117,9 +118,12 @@ class Notices:
 
     def _answered(self, notice: Notice) -> None:
         answer = TraceAnswer.parse(notice.body)
-        future = self._traces.get(answer.nonce)
-        if future is None or future.done():
+        label, future = self._traces.get(answer.nonce, (None, None))
+        if label is None or future is None or future.done():
             self.ignored["trace not asked"] += 1
+            return
+        if Label(answer.label).hops != label.hops:
+            self.ignored["trace diverted"] += 1
             return
         xeddsa.verify(answer.key, DOMAIN, answer.nonce + answer.label, answer.signature)
         self.believed["trace_answer"] += 1
@@ -137,8 +141,10 @@ class Notices:
 
     def _used(self, session: Session, told: Label) -> Label | None:
         """A label of the session's that begins with the one the notice came from."""
-        for path in (*session.paths.states, *session.hints):
-            if isinstance(path, Routed) and path.label.startswith(told) and path.label != told:
+        active = [session.path] if session.path else []
+        for path in (*active, *session.paths.states, *session.hints):
+            longer = isinstance(path, Routed) and path.label.hops > told.hops
+            if isinstance(path, Routed) and longer and path.label.startswith(told):
                 return path.label
         return None
 

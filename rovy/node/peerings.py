@@ -105,7 +105,7 @@ class Peerings:
         """Tell our slot, and again until the other side tells its own."""
         if self.by_peer.get(session.peer) is not peering or not session.sending:
             return
-        self._engine.tell(session, PeeringMessage(peering.slot, peering.their_slot == 0))
+        self._engine.tell(session, PeeringMessage(peering.slot, True))
         if not peering.their_slot and wait < OFFERS and not self._engine.closed:
             loop = asyncio.get_running_loop()
             peering.retry = loop.call_later(wait, self._offer, session, peering, 2 * wait)

@@ -10,12 +10,12 @@ from rovy.address.keys import PeerID
 from rovy.address.path import Path
 from rovy.noise.mac import mac, mac1_key
 from rovy.session.asking import Asking
-from rovy.session.const import UNCONFIRMED, UNCONFIRMED_LIFE
+from rovy.session.const import SESSIONS, UNCONFIRMED, UNCONFIRMED_LIFE
 from rovy.session.core import Core
 from rovy.session.events import Send, VersionMismatch
 from rovy.session.guard import Admitted
-from rovy.session.keys import Keys
-from rovy.session.session import NEVER, Session
+from rovy.session.keys import Keys, note_sent, sent_at
+from rovy.session.session import Session
 from rovy.session.state import ASKING, Event
 from rovy.wire.datagram import RESPONSE_FIXED, Hello, Response
 from rovy.wire.payload import VERSION, Payload
@@ -48,6 +48,10 @@ class Answering:
         if repeated:
             self._respond(repeated, path, now)
             return
+        deferred = core.deferred.get(digest)
+        if deferred:
+            self._asking.send_on(deferred, path, now)
+            return
         if not core.guard.afford(path, now, known=bool(core.by_path(path))):
             return
         admitted = core.guard.open(hello, network, lambda: core.random(32))
@@ -59,8 +63,6 @@ class Answering:
         if session.deferred is None:
             return False
         admitted, digest, path = session.deferred
-        if session.opening:
-            session.opening.retry_at = NEVER
         self._answer(session, admitted, digest, path, now)
         return True
 
@@ -73,12 +75,16 @@ class Answering:
         session.fresh, sealing, keys.sealing = None, keys.sealing, None
         core.drop_opening(session)
         session.happened(Event.CONFIRMED)
-        session.paths.proved(path, now)
         core.adopt(session, keys, sealing, now)
+        if sent_at(keys.sent, path) is None:
+            core.ask(session, session.paths.challenge(path, now, roamed=True))
+        else:
+            session.paths.proved(path, now)
         core.sync(session, now)
 
     def _door(self, hello: Hello, path: Path, now: float) -> bool:
-        demanded = self._core.guard.demand(hello, path, now)
+        known = bool(self._core.by_path(path))
+        demanded = self._core.guard.demand(hello, path, now, known=known)
         if demanded is True:
             return True
         if demanded:
@@ -96,18 +102,17 @@ class Answering:
             return
         session = core.by_peer.get(admitted.peer)
         if session and session.state in ASKING and core.private.peer_id < admitted.peer:
-            session.deferred = (admitted, digest, path)
+            core.defer(session, admitted, digest, path)
             self._asking.postpone(session, now)
             self._asking.send_on(session, path, now)
             return
         session = session or self._stranger(admitted, now)
         if session:
-            core.drop_opening(session)
             self._answer(session, admitted, digest, path, now)
 
     def _stranger(self, admitted: Admitted, now: float) -> Session | None:
         core = self._core
-        full = len(core.answered) >= UNCONFIRMED
+        full = len(core.answered) >= UNCONFIRMED or len(core.sessions) >= SESSIONS
         session = None if full else core.add(admitted.peer, admitted.network.psk, now)
         if session is None:
             core.guard.refused["full"] += 1
@@ -117,11 +122,11 @@ class Answering:
         self, session: Session, admitted: Admitted, digest: bytes, path: Path, now: float
     ) -> None:
         core = self._core
-        session.deferred = None
+        core.undefer(session)
         core.drop_fresh(session)
         index = core.index()
         payload = self._payload(admitted)
-        noise = admitted.responder.write(payload)
+        noise = admitted.responder.write(payload.emit())
         sealing, receiving = admitted.responder.keys()
         signed = Response(index, admitted.sender, noise, b"", b"").signed()
         mac1 = mac(mac1_key(admitted.peer.key, admitted.network.psk), signed)
@@ -132,14 +137,16 @@ class Answering:
             now,
             False,
             admitted.payload,
-            sealing,
-            digest,
-            signed + mac1,
-            now + UNCONFIRMED_LIFE,
+            payload.codecs,
+            sealing=sealing,
+            hello=digest,
+            response=signed + mac1,
+            expires=now + UNCONFIRMED_LIFE,
         )
         core.answered[digest] = session
         core.add_keys(session, session.fresh, receiving, confirmed=False)
         session.happened(Event.ANSWERED)
+        self._asking.give_way(session, now)
         self._respond(session, path, now)
         core.schedule(session, now)
 
@@ -148,20 +155,18 @@ class Answering:
         if session.fresh is None:
             return
         message = session.fresh.response
+        note_sent(session.fresh.sent, path, now)
         mac2 = self._asking.mac2(session, path, message, now)
         self._core.out.append(Send(path, message + mac2))
 
-    def _payload(self, admitted: Admitted) -> bytes:
+    def _payload(self, admitted: Admitted) -> Payload:
         """Our payload, with the early answer where it fits into the hello's size."""
         core, room = self._core, admitted.size - RESPONSE_FIXED
         request = admitted.payload.request
         answer = self._early(admitted.peer, request.codec, request.body) if request else None
-        plain = core.payload(answer=answer).emit()
-        if len(plain) > room and answer is not None:
-            plain = core.payload().emit()
-        if len(plain) > room:
-            plain = Payload(core.codecs[:2], 0).emit()
-        return plain
+        payload = core.payload(room, answer=answer)
+        fits = answer is None or len(payload.emit()) <= room
+        return payload if fits else core.payload(room)
 
     def _send_version(self, admitted: Admitted, path: Path) -> None:
         """Answer a foreign version with ours, so that its user learns of it; no keys result."""

@@ -4,10 +4,10 @@ from rovy.address.path import Path
 from rovy.errors import Malformed
 from rovy.noise.handshake import Initiator
 from rovy.noise.mac import COOKIE_LIFE, mac, mac1_key, open_cookie
-from rovy.session.const import FRESH_HELLO, GIVE_UP, HINTS, RETRIES, RETRY_JITTER
+from rovy.session.const import FRESH_HELLO, GIVE_UP, HINTS, RETRIES, RETRY_JITTER, YIELD
 from rovy.session.core import Core
 from rovy.session.events import EarlyAnswer, Send, VersionMismatch
-from rovy.session.keys import Keys, Opening
+from rovy.session.keys import Keys, Opening, note_sent, sent_at
 from rovy.session.session import Session
 from rovy.session.state import Event
 from rovy.wire.datagram import (
@@ -31,10 +31,16 @@ class Asking:
         self._core = core
 
     def open(self, session: Session, now: float, request: Early | None = None) -> None:
-        """Send a hello on every path we know, unless one is open or its answer is awaited."""
-        if session.opening or session.fresh:
+        """Send a hello on every path we know, unless one is open.
+
+        Where we have answered one of the peer's, ours waits a second for what comes of that.
+        """
+        if session.opening:
             return
         session.opening = self._make(session, now, now, request)
+        if session.fresh:
+            self.give_way(session, now)
+            return
         session.happened(Event.ASKED)
         self.send(session, now)
 
@@ -58,10 +64,18 @@ class Asking:
         if opening is None:
             return
         hello = opening.signed + opening.mac1
-        opening.sent[path] = now
-        while len(opening.sent) > 2 * HINTS:
-            del opening.sent[next(iter(opening.sent))]
+        note_sent(opening.sent, path, now)
         self._core.out.append(Send(path, hello + self.mac2(session, path, hello, now)))
+
+    def give_way(self, session: Session, now: float) -> None:
+        """The peer's hello is answered: repeat ours only if that brings nothing in a second.
+
+        Once for each hello of ours, lest replayed hellos keep it from going out.
+        """
+        opening = session.opening
+        if opening and not opening.yielded:
+            opening.yielded = True
+            opening.retry_at = now + YIELD
 
     def postpone(self, session: Session, now: float) -> None:
         """Give the copy that goes out now the time to be answered before the next retry."""
@@ -70,7 +84,7 @@ class Asking:
 
     def mac2(self, session: Session, path: Path, message: bytes, now: float) -> bytes:
         """The second MAC: with the cookie we hold for that path, else zeros."""
-        cookie, at = session.cookies.get(path, (b"", 0.0))
+        cookie, at = session.cookie(path)
         return mac(cookie, message) if cookie and now - at < COOKIE_LIFE else bytes(MAC)
 
     def retry(self, session: Session, now: float) -> bool:
@@ -120,13 +134,15 @@ class Asking:
         self, session: Session | None, reply: CookieReply, path: Path, now: float
     ) -> None:
         assert session is not None
-        mac1 = session.opening.mac1 if session.opening else self._response_mac1(session)
+        opening = session.opening
+        asked = opening is not None and opening.index == reply.receiver
+        mac1 = opening.mac1 if opening and asked else self._response_mac1(session)
         cookie = open_cookie(session.peer.key, reply.nonce, reply.sealed, mac1)
-        fresh = path not in session.cookies
+        fresh = now - session.cookies.get(path, (b"", -COOKIE_LIFE))[1] >= COOKIE_LIFE
         session.cookies[path] = (cookie, now)
         while len(session.cookies) > HINTS:
             del session.cookies[next(iter(session.cookies))]
-        if fresh and session.opening:
+        if fresh and asked:
             self.send_on(session, path, now)
 
     def _response_mac1(self, session: Session) -> bytes:
@@ -143,18 +159,20 @@ class Asking:
     ) -> None:
         core = self._core
         sealing, receiving = opening.noise.keys()
-        keys = Keys(opening.index, message.sender, now, True, payload)
+        keys = Keys(opening.index, message.sender, now, True, payload, opening.told)
         request, opening.request = opening.request, None
         core.drop_opening(session)
         core.drop_fresh(session)
         core.add_keys(session, keys, receiving, confirmed=True)
         session.happened(Event.ACCEPTED)
-        sent = opening.sent.get(path, 0.0)
-        rtt = now - sent if opening.tries == 1 and sent else None
-        state = session.paths.proved(path, now, rtt)
+        sent = sent_at(opening.sent, path)
         core.adopt(session, keys, sealing, now)
+        if sent is None:
+            core.ask(session, session.paths.challenge(path, now, roamed=True))
+        else:
+            rtt = now - sent if opening.tries == 1 else None
+            core.ask(session, [session.paths.probe(session.paths.proved(path, now, rtt), now)])
         core.sync(session, now)
-        core.ask(session, [session.paths.probe(state, now)])
         for hint in session.reach():
             core.ask(session, session.paths.challenge(hint, now))
         if request:
@@ -164,18 +182,19 @@ class Asking:
     def _make(self, session: Session, now: float, started: float, request: Early | None) -> Opening:
         core = self._core
         noise = Initiator(core.private, session.peer, session.psk, core.random(32))
-        payload = core.payload(timestamp=core.stamps.stamp(), request=request)
+        room = MAX_HANDSHAKE - HELLO_FIXED
+        payload = core.payload(room, timestamp=core.stamps.stamp(), request=request)
         size = MAX_HANDSHAKE if request else HELLO_SIZE
         index = core.index()
         hello = Hello(index, noise.write(payload.emit(size - HELLO_FIXED)), b"", b"")
         signed = hello.signed()
         mac1 = mac(mac1_key(session.peer.key, session.psk), signed)
         core.pending[index] = session
-        return Opening(noise, index, signed, mac1, now, started, request)
+        return Opening(noise, index, signed, mac1, now, started, request, payload.codecs)
 
     def _renew(self, session: Session, opening: Opening, now: float) -> Opening:
         self._core.pending.pop(opening.index, None)
         renewed = self._make(session, now, opening.started, opening.request)
-        renewed.tries = opening.tries
+        renewed.tries, renewed.yielded = opening.tries, opening.yielded
         session.opening = renewed
         return renewed

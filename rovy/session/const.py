@@ -12,12 +12,16 @@ RETRIES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 RETRY_JITTER = 0.1
 FRESH_HELLO = 5.0
 """Age at which a hello is made anew instead of repeated."""
+YIELD = 1.0
+"""How long our hello waits for what comes of the peer's, once we answered that."""
 GIVE_UP = 90.0
 UNCONFIRMED_LIFE = 20.0
 OVERLAP = 5.0
 """How long replaced keys still open packets that were under way."""
 SILENCE = 0.2
 """A path is silent after max(SILENCE, 3 RTT) without an answer."""
+PACKET_GAP = 0.015
+"""What may lie between two packets of lively traffic, and between a timer and its time."""
 RESTART = 3.0
 """Unanswered on every path for that long: a new hello goes out."""
 
@@ -29,6 +33,8 @@ WARM_PROBE = 5.0
 OTHER_PROBE = 20.0
 MISSES = 4
 """Unanswered probes after which a path is forgotten."""
+ANNOUNCE = (1.0, 4.0)
+"""Waits between copies of a grown table of codecs, which nobody acknowledges."""
 IDLE = 180.0
 """A session that nobody asked for ends after that long without a packet of its own."""
 IN_USE = 15.0

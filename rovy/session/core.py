@@ -6,7 +6,7 @@ from heapq import heapify, heappush
 from rovy.address.keys import PeerID, PrivateKey
 from rovy.address.path import Direct, Path
 from rovy.errors import UsageError
-from rovy.session.const import OVERLAP, SESSIONS
+from rovy.session.const import ANNOUNCE, OVERLAP, SESSIONS
 from rovy.session.events import (
     Action,
     Closed,
@@ -17,13 +17,13 @@ from rovy.session.events import (
     Tables,
     Tell,
 )
-from rovy.session.guard import Guard
+from rovy.session.guard import Admitted, Guard
 from rovy.session.keys import Keys
 from rovy.session.paths import Asked, PathSet
 from rovy.session.session import NEVER, Session
 from rovy.session.stamps import StampClock
 from rovy.session.state import Event, State
-from rovy.wire.control import Bye, Probe
+from rovy.wire.control import Bye, Codecs, Probe
 from rovy.wire.payload import Payload
 
 RECEIVE_MTU = 65507
@@ -52,6 +52,8 @@ class Core:
         """Sessions by the index of their open hello."""
         self.answered: dict[bytes, Session] = {}
         """Sessions by digest of the hello that their unconfirmed keys answer."""
+        self.deferred: dict[bytes, Session] = {}
+        """Sessions by digest of the peer's hello that they hold back."""
         self.openers: dict[int, Session] = {}
         self.out: list[Action] = []
         self.heap: list[tuple[float, int]] = []
@@ -122,6 +124,18 @@ class Core:
             if session.opening.request:
                 self.out.append(EarlyAnswer(session.id, None))
         session.opening = None
+        self.undefer(session)
+
+    def defer(self, session: Session, admitted: Admitted, digest: bytes, path: Path) -> None:
+        """Hold the peer's hello back until ours had its chance."""
+        self.undefer(session)
+        session.deferred = (admitted, digest, path)
+        self.deferred[digest] = session
+
+    def undefer(self, session: Session) -> None:
+        """Forget the hello we held back."""
+        if session.deferred:
+            self.deferred.pop(session.deferred[1], None)
         session.deferred = None
 
     def drop_fresh(self, session: Session) -> None:
@@ -142,10 +156,28 @@ class Core:
         forward = keys.codec(FORWARD) or 0
         self.tables.set_sealer(session.id, keys.receiver, sealing, forward)
         self.out.append(Established(session.id, session.peer, first))
+        session.announced, session.announce_at = 0, NEVER
+        if keys.told != self.codecs:
+            self.announce(session, now)
 
-    def payload(self, **parts: object) -> Payload:
-        """Our side of a handshake payload."""
-        return Payload(self.codecs, RECEIVE_MTU, **parts)  # type: ignore[arg-type]
+    def announce(self, session: Session, now: float) -> None:
+        """Tell the peer our table of codecs, since its handshake did not: some times, for loss."""
+        self.out.append(Tell(session.id, Codecs(self.codecs)))
+        left = ANNOUNCE[session.announced : session.announced + 1]
+        session.announce_at = now + left[0] if left else NEVER
+        session.announced += 1
+
+    def payload(self, room: int, **parts: object) -> Payload:
+        """Our side of a handshake payload, with as much of the table as `room` bytes hold.
+
+        The first two codecs and what else is asked for are always in it.
+        """
+        names = self.codecs
+        while True:
+            payload = Payload(names, RECEIVE_MTU, **parts)  # type: ignore[arg-type]
+            if len(names) <= 2 or len(payload.emit()) <= room:
+                return payload
+            names = names[:-1]
 
     def ask(self, session: Session, probes: Iterable[Asked]) -> None:
         """Send probes."""

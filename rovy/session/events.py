@@ -99,6 +99,10 @@ class PathTraffic(Protocol):
     def received_at(self) -> float:
         """When the last packet came by it."""
 
+    @property
+    def bytes_received(self) -> int:
+        """Bytes that came by it since it is one of the session's."""
+
 
 class Tables(Protocol):
     """What the session layer writes to: the data plane, given by the node."""

@@ -32,7 +32,7 @@ class Limits:
     source: float = 20.0
     """Hellos opened from one source."""
     cookies: float = 2000.0
-    """Cookie replies sent."""
+    """Cookie replies sent; paths that a session uses have `known` more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,7 @@ class Guard:
         self._strangers = TokenBucket(limits.strangers, limits.strangers, now)
         self._known = TokenBucket(limits.known, limits.known, now)
         self._cookies = TokenBucket(limits.cookies, limits.cookies, now)
+        self._known_cookies = TokenBucket(limits.known, limits.known, now)
         self._sources = SourceBuckets(limits.source, limits.source)
 
     def network_of(self, message: Hello | Response) -> Network | None:
@@ -88,7 +89,7 @@ class Guard:
         return None
 
     def demand(
-        self, message: Hello | Response, path: Path, now: float
+        self, message: Hello | Response, path: Path, now: float, *, known: bool
     ) -> CookieReply | bool | None:
         """True: go on. Otherwise the cookie reply to send instead, or None to stay silent."""
         if self._free.take(now):
@@ -98,7 +99,7 @@ class Guard:
         if self._jar.valid(signed, message.mac2, source, now):
             return True
         self.refused["cookie"] += 1
-        if not self._cookies.take(now):
+        if not (self._cookies.take(now) or (known and self._known_cookies.take(now))):
             return None
         nonce = self._random(24)
         cookie = self._jar.cookie(source, now)

@@ -2,9 +2,31 @@
 
 from dataclasses import dataclass, field, replace
 
-from rovy.address.path import Path
+from rovy.address.path import Direct, Path
 from rovy.noise.handshake import Initiator
 from rovy.wire.payload import Early, Payload
+
+SENT = 16
+
+
+def note_sent(sent: dict[Path, float], path: Path, now: float) -> None:
+    """Remember that a handshake message went out on a path; the oldest gives way."""
+    sent.pop(path, None)
+    sent[path] = now
+    while len(sent) > SENT:
+        del sent[next(iter(sent))]
+
+
+def sent_at(sent: dict[Path, float], path: Path) -> float | None:
+    """When a message went out on the path by which its answer came; None: it did not.
+
+    A path that leaves the local address to the kernel stands for all with that remote end.
+    """
+    for used, at in sent.items():
+        same = isinstance(used, Direct) and isinstance(path, Direct) and used.same_peer_end(path)
+        if used == path or same:
+            return at
+    return None
 
 
 @dataclass(slots=True, eq=False)
@@ -19,6 +41,8 @@ class Keys:
     initiator: bool
     peer: Payload
     """What the peer said in its handshake."""
+    told: tuple[str, ...]
+    """The codecs we announced in ours: those of our table that fitted."""
     sealing: bytearray | None = None
     """Held back until the keys are confirmed."""
     hello: bytes = b""
@@ -26,6 +50,8 @@ class Keys:
     response: bytes = b""
     """Our response up to its MACs, to be repeated."""
     expires: float = 0.0
+    sent: dict[Path, float] = field(default_factory=dict)
+    """Where our response went, and when; at most 16 paths."""
     table: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -55,7 +81,11 @@ class Opening:
     started: float
     """When the first of the attempt was."""
     request: Early | None
+    told: tuple[str, ...]
+    """The codecs it announces."""
     tries: int = 0
     retry_at: float = 0.0
+    yielded: bool = False
+    """Whether it waits for what comes of the peer's hello, which we answered."""
     sent: dict[Path, float] = field(default_factory=dict)
     """When it last went out on a path."""

@@ -151,12 +151,14 @@ class SessionLayer:
         if fresh:
             self._core.schedule(session, now)
 
-    def announce(self, codecs: Sequence[str]) -> None:
+    def announce(self, codecs: Sequence[str], now: float) -> None:
         """The table of codecs has grown at its end: tell every open session."""
         self._core.codecs = tuple(codecs)
         for session in self:
             if session.sending:
-                self._core.out.append(Tell(session.id, Codecs(self._core.codecs)))
+                session.announced = 0
+                self._core.announce(session, now)
+                self._core.schedule(session, now)
 
     # From the network
 
@@ -225,7 +227,8 @@ class SessionLayer:
         elif isinstance(message, ProbeAnswer):
             self._upkeep.probe_answered(session, path, message.token, now)
         elif isinstance(message, Bye):
-            self._core.close(session, "bye")
+            if session.current and session.current.index == index:
+                self._core.close(session, "bye")
         elif isinstance(message, Codecs):
             self._learn_codecs(session, index, message.names)
 
@@ -253,11 +256,14 @@ class SessionLayer:
         guard = self._core.guard
         if message.receiver not in self._core.pending:
             guard.refused["response: not asked"] += 1
-        elif guard.network_of(message) and (demand := guard.demand(message, path, now)):
-            if demand is True:
-                self._asking.on_response(message, path, now)
-            else:
-                self._core.out.append(Send(path, demand.emit()))
+            return
+        if guard.network_of(message) is None:
+            return
+        demand = guard.demand(message, path, now, known=True)
+        if demand is True:
+            self._asking.on_response(message, path, now)
+        elif demand:
+            self._core.out.append(Send(path, demand.emit()))
 
     def _learn_codecs(self, session: Session, index: int, names: tuple[str, ...]) -> None:
         """Take a longer table of the keys it came under; it may only grow."""

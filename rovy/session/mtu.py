@@ -32,8 +32,10 @@ def floor(path: Path) -> int:
 def ladder(path: Path) -> list[int]:
     """Datagram sizes worth trying, the largest first."""
     if isinstance(path, Direct):
-        return [link - (48 if path.remote.is_v6 else 28) for link in LINKS]
-    return [link - 48 - _label_overhead(path) for link in LINKS]
+        sizes = [link - (48 if path.remote.is_v6 else 28) for link in LINKS]
+    else:
+        sizes = [link - 48 - _label_overhead(path) for link in LINKS]
+    return [*sizes, floor(path)]
 
 
 @dataclass(slots=True, eq=False)

@@ -16,10 +16,12 @@ from rovy.session.const import (
     HYSTERESIS_FLOOR,
     MISSES,
     OTHER_PROBE,
+    PACKET_GAP,
     PATHS,
     SILENCE,
     WARM_PROBE,
 )
+from rovy.session.mtu import PROBE as CHALLENGE
 from rovy.session.mtu import MtuSearch, floor
 
 Asked = tuple[Path, bytes, int]
@@ -41,12 +43,21 @@ class PathState:
     suspect: bool = False
     """Whether it left traffic unanswered since."""
     rtt: float | None = None
+    spread: float = 0.0
+    """How far measured round trips lie from `rtt`, a moving average; seconds."""
     loss: float = 0.0
     """Share of probes that stayed unanswered, a moving average."""
     misses: int = 0
     next_probe: float = 0.0
     pending: dict[bytes, float] = field(default_factory=dict)
     """Tokens under way and when they were sent; at most 4."""
+    spent: int = 0
+    """Bytes of challenges that packets from there have paid for."""
+
+    @property
+    def proven(self) -> bool:
+        """Whether it works, or somebody we believe named it; not only that packets came by it."""
+        return self.valid or not self.roamed
 
     @property
     def mtu(self) -> int:
@@ -54,27 +65,46 @@ class PathState:
         return self.search.mtu
 
     @property
-    def silence(self) -> float:
-        """How long unanswered traffic may last before the path counts as silent."""
-        return max(SILENCE, 3 * (self.rtt if self.rtt is not None else DEFAULT_RTT))
+    def round_trip(self) -> float:
+        """The RTT, or what stands for it before it was measured."""
+        return self.rtt if self.rtt is not None else DEFAULT_RTT
+
+    @property
+    def first_doubt(self) -> float:
+        """How long traffic may stay unanswered before a probe asks why."""
+        return (self._silence - self.round_trip) / 2
+
+    @property
+    def patience(self) -> float:
+        """How long traffic may stay unanswered before the path counts as silent.
+
+        After a cut half a round trip's worth of packets still arrives, and a packet has to be
+        sent to be missed: with these the cut has lasted max(SILENCE, 3 RTT).
+        """
+        return max(self._silence - PACKET_GAP, 3 * self.round_trip) - self.round_trip / 2
 
     @property
     def repeat(self) -> float:
         """Wait before an unanswered probe is repeated."""
-        return max(SILENCE, 2 * (self.rtt if self.rtt is not None else DEFAULT_RTT))
+        return max(SILENCE, 2 * self.round_trip)
 
     @property
     def cost(self) -> float:
         """Seconds; lower is better."""
-        rtt = self.rtt if self.rtt is not None else DEFAULT_RTT
         hops = self.path.label.hops if isinstance(self.path, Routed) else 1
-        return rtt * (1 + 10 * self.loss) + hops * HOP_COST
+        return self.round_trip * (1 + 10 * self.loss) + hops * HOP_COST
+
+    @property
+    def _silence(self) -> float:
+        return max(SILENCE, 3 * self.round_trip, self.round_trip + 4 * self.spread)
 
     def answered(self, token: bytes, now: float) -> bool:
         """Take a token that came back; False where it is not one of ours."""
         sent = self.pending.pop(token, None)
         if sent is None:
             return False
+        for lost in [t for t, at in self.pending.items() if at <= sent]:
+            del self.pending[lost]
         self.sample(now - sent)
         self.loss *= 0.9
         self.misses = 0
@@ -83,7 +113,11 @@ class PathState:
 
     def sample(self, rtt: float) -> None:
         """Add a measured round trip, seconds (RFC 6298's smoothing)."""
-        self.rtt = rtt if self.rtt is None else self.rtt + (rtt - self.rtt) / 8
+        if self.rtt is None:
+            self.rtt = rtt
+            return
+        self.spread += (abs(rtt - self.rtt) - self.spread) / 4
+        self.rtt += (rtt - self.rtt) / 8
 
 
 class PathSet:
@@ -146,7 +180,10 @@ class PathSet:
         if state is None or not state.answered(token, now):
             return False
         if first and state.roamed and heard <= state.since:
+            if self.active:
+                self.active.suspect = True
             self.active = state
+        self.choose()
         state.next_probe = now + self._interval(state)
         return True
 
@@ -157,7 +194,7 @@ class PathSet:
         if before is None or before not in ranked:
             fallback = before if before and before.path in self.states else None
             self.active = ranked[0] if ranked else fallback
-        elif ranked[0].cost < before.cost * HYSTERESIS - HYSTERESIS_FLOOR:
+        elif self._much_better(ranked[0], before):
             self.active = ranked[0]
         others = [state for state in ranked if state is not self.active]
         self.warm = others[0] if others else None
@@ -175,10 +212,15 @@ class PathSet:
         if state and state is self.warm:
             self.warm = None
 
-    def due(self, now: float, kept: bool) -> tuple[list[Asked], list[Path]]:
-        """Probes to send now, and paths that are dead."""
+    def due(
+        self, now: float, kept: bool, came: Callable[[Path], int]
+    ) -> tuple[list[Asked], list[PathState]]:
+        """Probes to send now, and paths that are dead. `came`: bytes that came by a path.
+
+        Who repeats the peer's packets from elsewhere gets no more bytes than those had.
+        """
         asked: list[Asked] = []
-        dead: list[Path] = []
+        dead: list[PathState] = []
         for state in list(self.states.values()):
             if kept and state.valid and now >= state.search.due:
                 probes = state.search.probes(self._random, now)
@@ -189,9 +231,12 @@ class PathSet:
                 state.misses += 1
                 state.loss += (1 - state.loss) * 0.1
             if state.misses >= MISSES:
-                dead.append(state.path)
-            else:
+                dead.append(state)
+            elif state.proven or came(state.path) >= state.spent + CHALLENGE:
+                state.spent += CHALLENGE
                 asked.append(self.probe(state, now))
+            else:
+                state.next_probe = now + state.repeat
         return asked, dead
 
     def next_due(self, kept: bool) -> float:
@@ -199,6 +244,11 @@ class PathSet:
         times = [s.next_probe for s in self.states.values() if kept or s.pending]
         times += [s.search.due for s in self.states.values() if kept and s.valid]
         return min(times, default=float("inf"))
+
+    def _much_better(self, state: PathState, than: PathState) -> bool:
+        """Whether changing is worth it: not for what chance alone may have measured."""
+        margin = HYSTERESIS_FLOOR + state.spread + than.spread
+        return state.cost < than.cost * HYSTERESIS - margin
 
     def _usable(self) -> list[PathState]:
         return [s for s in self.states.values() if s.valid and not s.suspect]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from rovy.wire.piece import MAX_WHOLE, Piece
 
 MEMORY = 64 * 1024
+PAYLOADS = 64
 LIFE = 2.0
 
 
@@ -17,39 +18,45 @@ class _Whole:
 
 
 class Reassembler:
-    """Collects pieces: at most 64 KB, each payload for 2 s; the oldest gives way."""
+    """Collects pieces: at most 64 KB of 64 payloads, each for 2 s; the oldest gives way."""
 
     def __init__(self) -> None:
         self._wholes: dict[int, _Whole] = {}
+        self.held = 0
+        """Bytes held now."""
         self.dropped = 0
         """Payloads given up: late, too large, contradictory, or displaced."""
-
-    @property
-    def held(self) -> int:
-        """Bytes held now."""
-        return sum(whole.size for whole in self._wholes.values())
 
     def add(self, piece: Piece, now: float) -> bytes | None:
         """The whole payload where this piece completes it."""
         self._expire(now)
         whole = self._wholes.setdefault(piece.id, _Whole(piece.count, now + LIFE))
+        if piece.index in whole.parts and whole.count == piece.count:
+            return None
         if whole.count != piece.count or whole.size + len(piece.body) > MAX_WHOLE:
             self._drop(piece.id)
             return None
-        if piece.index not in whole.parts:
-            whole.parts[piece.index] = piece.body
-            whole.size += len(piece.body)
+        whole.parts[piece.index] = piece.body
+        whole.size += len(piece.body)
+        self.held += len(piece.body)
         if len(whole.parts) == whole.count:
-            del self._wholes[piece.id]
+            self._forget(piece.id)
             return b"".join(whole.parts[i] for i in range(whole.count))
-        while self.held > MEMORY:
+        while self.held > MEMORY or len(self._wholes) > PAYLOADS:
             self._drop(next(iter(self._wholes)))
         return None
 
     def _expire(self, now: float) -> None:
-        for number in [n for n, whole in self._wholes.items() if whole.expires <= now]:
+        """Payloads expire in the order in which they began."""
+        while self._wholes:
+            number, whole = next(iter(self._wholes.items()))
+            if whole.expires > now:
+                return
             self._drop(number)
 
     def _drop(self, number: int) -> None:
-        del self._wholes[number]
+        self._forget(number)
         self.dropped += 1
+
+    def _forget(self, number: int) -> None:
+        self.held -= self._wholes.pop(number).size

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from rovy.address.keys import PeerID
-from rovy.address.path import Direct, Path
+from rovy.address.path import Direct, Path, Routed
 from rovy.session.const import HINTS, IDLE, IN_USE, REFUSE_AFTER, REKEY_AFTER, RESPONDER_REKEY
 from rovy.session.guard import Admitted
 from rovy.session.keys import Keys, Opening
@@ -38,6 +38,9 @@ class Session:
     fresh: Keys | None = None
     """Keys of our response, unconfirmed."""
     old: list[Keys] = field(default_factory=list)
+    announced: int = 0
+    """How often our grown table of codecs was sent under the current keys."""
+    announce_at: float = NEVER
     watch_at: float = NEVER
     silent_since: float = 0.0
     """Since when nothing is heard although something was sent; 0.0: not so."""
@@ -65,6 +68,15 @@ class Session:
         while len(self.hints) > HINTS:
             del self.hints[next(iter(self.hints))]
 
+    def cookie(self, path: Path) -> tuple[bytes, float]:
+        """The cookie for a path and its time; of a path without local address, the newest."""
+        if path in self.cookies:
+            return self.cookies[path]
+        for other, cookie in reversed(self.cookies.items()):
+            if _alike(path, other):
+                return cookie
+        return b"", 0.0
+
     def reach(self) -> list[Path]:
         """Paths a hello goes out on: proved ones, then hints, at most 8."""
         paths = [s.path for s in self.paths.states.values() if s.valid]
@@ -87,7 +99,7 @@ class Session:
 
     def next_wake(self, now: float) -> float:
         """The earliest of all that it waits for."""
-        times = [self.watch_at, *(keys.expires for keys in self.old)]
+        times = [self.watch_at, self.announce_at, *(keys.expires for keys in self.old)]
         if self.opening:
             times.append(self.opening.retry_at)
         if self.fresh:
@@ -104,3 +116,12 @@ class Session:
         if not self.kept and self.state not in ASKING:
             times.append(max(self.used_at, self.created) + IDLE)
         return min(times)
+
+
+def _alike(hint: Path, proved: Path) -> bool:
+    """Whether packets for a hint leave as those of a path the peer was heard on do."""
+    if isinstance(hint, Direct) and isinstance(proved, Direct):
+        return not hint.local and hint.same_peer_end(proved)
+    if isinstance(hint, Routed) and isinstance(proved, Routed):
+        return hint.label.slots == proved.label.slots
+    return False

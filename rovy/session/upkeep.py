@@ -8,12 +8,9 @@ from rovy.session.answering import Answering
 from rovy.session.asking import Asking
 from rovy.session.const import IDLE, REFUSE_AFTER, REKEY_AFTER_MESSAGES, RESTART
 from rovy.session.core import Core
+from rovy.session.mtu import PROBE as CHALLENGE
 from rovy.session.session import NEVER, Session
 from rovy.session.state import ASKING, Event, State
-from rovy.wire.datagram import DATA_FIXED
-
-CHALLENGE = DATA_FIXED + 9
-"""Bytes of a datagram that carries a probe; a challenge is never longer than what caused it."""
 
 
 class Upkeep:
@@ -40,7 +37,7 @@ class Upkeep:
     def watch(self, session: Session, now: float) -> None:
         """A packet went out that waits for an answer."""
         active = session.paths.active
-        session.watch_at = now + (active.silence / 2 if active else RESTART)
+        session.watch_at = now + (active.first_doubt if active else RESTART)
         self._core.schedule(session, now)
 
     def path_down(self, session: Session, path: Path, now: float) -> None:
@@ -60,11 +57,19 @@ class Upkeep:
             return
         if now >= session.watch_at:
             self._check_watch(session, now)
-        asked, dead = session.paths.due(now, session.probing(now))
+        if now >= session.announce_at:
+            self._core.announce(session, now)
+        tables = self._core.tables
+        asked, dead = session.paths.due(
+            now,
+            session.probing(now),
+            lambda path: tables.path_traffic(session.id, path).bytes_received,
+        )
         self._core.ask(session, asked)
-        for path in dead:
-            session.paths.forget(path)
-            session.hint(path)
+        for state in dead:
+            session.paths.forget(state.path)
+            if state.proven:
+                session.hint(state.path)
         if dead and not session.paths.states and session.kept:
             self._asking.open(session, now)
         self._core.sync(session, now)
@@ -74,8 +79,9 @@ class Upkeep:
         core, opening = self._core, session.opening
         if session.fresh and now >= session.fresh.expires:
             core.drop_fresh(session)
-            core.drop_opening(session)
             session.happened(Event.GAVE_UP)
+            if opening:
+                session.happened(Event.ASKED)
         if opening and now >= opening.retry_at:
             if self._answering.answer_deferred(session, now):
                 return True
@@ -95,7 +101,8 @@ class Upkeep:
 
     def _give_up(self, session: Session, now: float) -> bool:
         self._core.drop_opening(session)
-        session.happened(Event.GAVE_UP)
+        if session.state in ASKING:
+            session.happened(Event.GAVE_UP)
         if session.state is State.CLOSED:
             self._core.close(session, "timeout")
         return session.state is not State.CLOSED
@@ -141,11 +148,14 @@ class Upkeep:
             core.tables.unwatch(session.id)
             session.silent_since = 0.0
             return
-        if now < since + active.silence / 2:
-            session.watch_at = since + active.silence / 2
-        elif now < since + active.silence:
-            core.ask(session, [session.paths.probe(active, now)])
-            session.watch_at = min(since + active.silence, now + active.silence / 4 + 0.001)
+        doubt, end = since + active.first_doubt, since + active.patience
+        spare = end - doubt - active.round_trip
+        if now < doubt:
+            session.watch_at = doubt
+        elif now < end:
+            if now + active.round_trip < end:
+                core.ask(session, [session.paths.probe(active, now)])
+            session.watch_at = min(end, now + spare / 2)
         else:
             self._silent(session, now)
 
@@ -160,13 +170,13 @@ class Upkeep:
         core.tables.unwatch(session.id)
         if session.paths.active is active:
             session.watch_at = now + active.repeat
-            if now - session.silent_since >= RESTART - active.silence:
+            if now - session.silent_since >= RESTART - active.patience:
                 self._asking.open(session, now)
 
     def _probe_all(self, session: Session, now: float) -> None:
         paths = session.paths
         for state in list(paths.states.values()):
-            if len(state.pending) < 2:
+            if state.proven and len(state.pending) < 2:
                 self._core.ask(session, [paths.probe(state, now)])
 
     def _heard(self, session: Session, path: Path) -> float:

@@ -1,4 +1,4 @@
-"""The packets of tests/vectors/packets.json, in both directions: fields from hex, hex from fields."""
+"""The packets of tests/vectors/packets.json: fields from their hex, hex from their fields."""
 
 import importlib.util
 import json

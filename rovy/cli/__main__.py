@@ -1,0 +1,51 @@
+"""rovyctl: the commands."""
+
+import click
+
+from rovy import __version__
+from rovy.cli.local import completion, config, keygen
+from rovy.cli.node import counters, events, info, reload, sessions, stop, version
+from rovy.cli.options import examples
+from rovy.cli.peers import peer, peers
+from rovy.cli.ping import ping
+
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 90}
+
+
+@click.group(
+    context_settings=SETTINGS,
+    epilog=examples("rovyctl info", "rovyctl peers", "rovyctl ping laptop"),
+)
+@click.version_option(__version__, message="rovyctl %(version)s")
+def cli() -> None:
+    """Look after a node of the rovy network.
+
+    Every command takes --json and --help. Exit status: 0 done, 1 failed, 2 wrong usage.
+    """
+
+
+for command in (
+    info,
+    peers,
+    peer,
+    ping,
+    sessions,
+    counters,
+    events,
+    reload,
+    stop,
+    keygen,
+    config,
+    completion,
+    version,
+):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """The program."""
+    cli(prog_name="rovyctl")
+
+
+if __name__ == "__main__":
+    main()

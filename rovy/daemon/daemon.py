@@ -1,0 +1,204 @@
+"""One daemon: the node, what it remembers, and what can be asked of it from outside."""
+
+import asyncio
+import errno
+import logging
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from rovy.address.keys import PeerID, PrivateKey, address_text
+from rovy.address.multiaddr import Multiaddr
+from rovy.address.target import Target
+from rovy.api.control import Changes, KeptPeer
+from rovy.config.settings import LISTEN, RELOADABLE, PeerSetting, Settings
+from rovy.config.state import State
+from rovy.daemon import logs
+from rovy.daemon.book import PeerBook
+from rovy.daemon.notify import Notifier
+from rovy.daemon.saver import Saver
+from rovy.daemon.stamps import StampBound
+from rovy.errors import Malformed
+from rovy.forwarder import SlotTable
+from rovy.io.base import Underlay
+from rovy.node.config import NodeConfig
+from rovy.node.node import Node
+
+log = logging.getLogger(__name__)
+Origin = Callable[[PeerSetting], str]
+
+
+class Daemon:
+    """Implements `rovy.api.control.Control`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        private: PrivateKey,
+        state: State,
+        *,
+        read: Callable[[], Settings],
+        config_file: str = "",
+        origin: Origin = lambda entry: "config",
+        notifier: Notifier | None = None,
+        underlay: Underlay | None = None,
+    ) -> None:
+        self.settings, self.config_file = settings, config_file
+        self.started = time.monotonic()
+        self._read, self._origin = read, origin
+        self._notifier = notifier or Notifier("")
+        slots = SlotTable()
+        slots.load(dict(state.slots), time.time())
+        self._stamps = StampBound(state.stamp_bound)
+        self.node = Node(
+            private,
+            node_config(settings),
+            underlay=underlay,
+            slots=slots,
+            stamp_bound=state.stamp_bound,
+        )
+        self._over = False
+        self.book = PeerBook(self.node, state.peers)
+        self.saver = Saver(settings.state_file, self._state)
+        self._stop = asyncio.Event()
+        self._reloading = asyncio.Lock()
+        self._stale: list[str] = []
+
+    # Life
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run the node. The first hello leaves after the bound on its stamp is on disk."""
+        await self.saver.save()
+        async with self.node:
+            await self._keep(self.settings)
+            tasks = [asyncio.create_task(self.saver.run()), asyncio.create_task(self._watch())]
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+        self._over = True
+        await self.saver.save()
+
+    async def wait_stop(self) -> None:
+        """Until somebody calls `stop`."""
+        await self._stop.wait()
+
+    def stop(self) -> None:
+        """See `Control`."""
+        self._stop.set()
+
+    async def _watch(self) -> None:
+        async for event in self.node.events():
+            if event.kind in ("peering_up", "peering_down"):
+                self.saver.nudge()
+
+    def _state(self) -> State:
+        bound = self._stamps.final() if self._over else self._stamps.now()
+        return State(bound, self.node.slots.leases(), self.book.added)
+
+    # Peers
+
+    def kept(self) -> Mapping[PeerID, KeptPeer]:
+        """See `Control`."""
+        return self.book.kept()
+
+    def find(self, text: str) -> Target:
+        """See `Control`."""
+        return self.book.find(text)
+
+    async def add_peer(self, address: str, name: str) -> tuple[KeptPeer, bool]:
+        """See `Control`."""
+        added = await self.book.add(address, name)
+        await self.saver.save()
+        return added
+
+    async def remove_peer(self, text: str) -> tuple[PeerID, str]:
+        """See `Control`."""
+        removed = await self.book.remove(text)
+        await self.saver.save()
+        return removed
+
+    async def _keep(self, settings: Settings) -> None:
+        await self.book.configure((self._origin(entry), entry) for entry in settings.peers)
+
+    # Settings
+
+    async def reload(self) -> Changes:
+        """See `Control`."""
+        async with self._reloading:
+            self._notifier.reloading()
+            try:
+                return await self._reload()
+            finally:
+                self._notifier.ready("running")
+
+    async def reload_and_log(self) -> None:
+        """What SIGHUP does."""
+        try:
+            await self.reload()
+        except Malformed as error:
+            log.error("nothing was reloaded: %s", error)
+
+    async def _reload(self) -> Changes:
+        fresh = await asyncio.to_thread(self._read)
+        changed = self.settings.changed(fresh)
+        applied = [name for name in changed if name in RELOADABLE]
+        self._stale = [name for name in changed if name not in RELOADABLE]
+        self.settings = replace(self.settings, **{name: getattr(fresh, name) for name in applied})
+        logs.set_up(fresh.log_level, fresh.log_format)
+        await self._keep(fresh)
+        log.info("reloaded: %s", ", ".join(applied) or "nothing changed")
+        if self._stale:
+            log.warning("these take effect at the next start: %s", ", ".join(self._stale))
+        return Changes(applied, self._stale)
+
+    # Looking
+
+    def problems(self) -> list[str]:
+        """See `Control`."""
+        found = [self.saver.problem] if self.saver.problem else []
+        if self._stale:
+            found.append(f"settings that wait for a restart: {', '.join(self._stale)}")
+        return found
+
+    def lines(self) -> list[str]:
+        """What a first run shows."""
+        peer = self.node.peer_id
+        return [
+            f"PeerID   {peer}",
+            f"Address  {address_text(peer.address)}",
+            *(f"Listens  {Multiaddr.of(each.bound)}" for each in self.node.sockets),
+            f"Key      {self.settings.key_file}",
+            f"Socket   {self.settings.socket}",
+        ]
+
+
+def node_config(settings: Settings) -> NodeConfig:
+    """The node's part of the settings; peers are the book's."""
+    endpoints = tuple(each.endpoint for each in settings.listen if each.endpoint)
+    if settings.listen == LISTEN and not _has_ipv6():
+        log.warning("this machine has no IPv6: listening on IPv4 alone")
+        endpoints = tuple(each for each in endpoints if not each.is_v6)
+    return NodeConfig(
+        listen=endpoints,
+        port_tries=settings.port_tries,
+        psks=(settings.network_key,),
+        accept_peers=settings.accept_peers,
+        max_peers=settings.max_peers,
+        allow=settings.allow,
+        deny=settings.deny,
+    )
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::", 0))
+    except OSError as error:
+        return error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+    return True

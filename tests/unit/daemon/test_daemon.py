@@ -1,0 +1,285 @@
+"""The daemon around a node, on a simulated network: peers kept, state written, reloads."""
+
+import asyncio
+import errno
+import logging
+import os
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rovy.address import PrivateKey
+from rovy.api.control import Conflict, NotFound
+from rovy.config.places import Places
+from rovy.config.settings import Settings
+from rovy.config.state import State, load_state
+from rovy.config.values import read_peer
+from rovy.daemon import saver
+from rovy.daemon.daemon import Daemon
+from rovy.daemon.stamps import AHEAD, HELLOS, StampBound
+from rovy.errors import Malformed, UsageError
+from rovy.io.sim import SimNet
+from rovy.io.virtual import run
+from rovy.node.node import Node
+
+KEYS = [PrivateKey.generate(os.urandom) for _ in range(3)]
+OWN, A, B = (key.peer_id for key in KEYS)
+AT_A, AT_B = f"/ip4/192.0.2.2/udp/1312{A.path}", f"/ip4/192.0.2.3/udp/1312{B.path}"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings.default(Places(tmp_path, tmp_path / "rovy.toml", tmp_path, tmp_path / "sock"))
+
+
+class World:
+    """A daemon under test, and nodes it can peer with."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.net = SimNet(seed=1)
+        self.settings = self.fresh = settings
+
+    @asynccontextmanager
+    async def daemon(self, state: State | None = None):
+        host = self.net.host("192.0.2.1")
+        daemon = Daemon(
+            self.settings, KEYS[0], state or State(), read=lambda: self.fresh, underlay=host
+        )
+        try:
+            async with daemon.running():
+                yield daemon
+        finally:
+            self.net.remove_address(host, "192.0.2.1")
+
+    @asynccontextmanager
+    async def others(self):
+        hosts = self.net.host("192.0.2.2"), self.net.host("192.0.2.3")
+        async with Node(KEYS[1], underlay=hosts[0]) as a, Node(KEYS[2], underlay=hosts[1]) as b:
+            yield a, b
+
+
+@pytest.fixture
+def world(settings, monkeypatch):
+    # Threads have no place in virtual time.
+    async def at_once(call, *args):
+        return call(*args)
+
+    monkeypatch.setattr(asyncio, "to_thread", at_once)
+    return World(settings)
+
+
+def test_added_peers_are_kept_over_a_restart(world):
+    async def main():
+        async with world.others():
+            async with world.daemon() as daemon:
+                kept, new = await daemon.add_peer(AT_A, "alpha")
+                assert (kept.peer, kept.name, new) == (A, "alpha", True)
+                await asyncio.sleep(2)
+                slot = daemon.node.sessions()[0].slot
+                assert slot
+                saved, _ = load_state(world.settings.state_file)
+                assert saved.slots[A].slot == slot
+                assert saved.slots[A].freed_at is None
+            state, _ = load_state(world.settings.state_file)
+            assert [str(entry.address) for entry in state.peers] == [AT_A]
+            async with world.daemon(state) as daemon:
+                await asyncio.sleep(2)
+                assert daemon.kept()[A].name == "alpha"
+                assert daemon.kept()[A].origin == "added"
+                assert daemon.node.sessions()[0].slot == slot
+
+    run(main())
+
+
+def test_peers_are_found_by_name_short_id_and_address(world):
+    async def main():
+        async with world.daemon() as daemon:
+            await daemon.add_peer(AT_A, "alpha")
+            await daemon.add_peer(AT_B, "")
+            for text in ("alpha", str(A), A.path, f"bafzqai…{str(A)[-6:]}", f"...{str(A)[-6:]}"):
+                assert daemon.find(text) == A
+            from rovy.address import address_text
+
+            assert daemon.find(address_text(A.address)) == A
+            assert daemon.find(AT_A).peer == A
+            with pytest.raises(Malformed, match="2 peers have the id"):
+                daemon.find("bafzqai…")
+            for text in ("nobody", "bafzqai…zzzzzzzzz"):
+                with pytest.raises(NotFound):
+                    daemon.find(text)
+            with pytest.raises(Malformed):
+                daemon.find("/ip4/x")
+
+    run(main())
+
+
+def test_adding_twice_adds_addresses_and_renames(world):
+    async def main():
+        async with world.daemon() as daemon:
+            await daemon.add_peer(AT_A, "alpha")
+            other = f"/ip4/198.51.100.2/udp/1312{A.path}"
+            kept, new = await daemon.add_peer(other, "")
+            assert (len(kept.targets), kept.name, new) == (2, "alpha", False)
+            kept, new = await daemon.add_peer(other, "beta")
+            assert (len(kept.targets), kept.name, new) == (2, "beta", False)
+            with pytest.raises(Conflict, match="another peer is named beta"):
+                await daemon.add_peer(AT_B, "beta")
+            with pytest.raises(UsageError, match="this node itself"):
+                await daemon.add_peer(f"/ip4/192.0.2.1/udp/1312{OWN.path}", "")
+            with pytest.raises(Malformed, match="add /rovy"):
+                await daemon.add_peer("/ip4/192.0.2.1/udp/1312", "")
+
+    run(main())
+
+
+def test_removed_peers_are_gone_unless_configured(world):
+    world.settings = replace(world.settings, peers=(read_peer(AT_B, "b"),))
+
+    async def main():
+        async with world.daemon() as daemon:
+            await daemon.add_peer(AT_A, "a")
+            assert await daemon.remove_peer("a") == (A, "")
+            peer, note = await daemon.remove_peer(str(B))
+            assert peer == B
+            assert "comes back at the next start or reload" in note
+            assert not daemon.kept()
+            with pytest.raises(NotFound):
+                await daemon.remove_peer("a")
+        state, _ = load_state(world.settings.state_file)
+        assert state.peers == ()
+
+    run(main())
+
+
+def test_reload_applies_peers_and_names_the_rest(world):
+    first, second = read_peer(AT_A, "a"), read_peer(AT_B, "b")
+    world.settings = replace(world.settings, peers=(first,))
+
+    async def main():
+        async with world.daemon() as daemon:
+            await daemon.add_peer(AT_B, "")
+            world.fresh = replace(world.settings, peers=(second,), port_tries=3)
+            changes = await daemon.reload()
+            assert changes.applied == ["peers"]
+            assert changes.restart == ["port_tries"]
+            assert set(daemon.kept()) == {B}
+            assert daemon.kept()[B].name == "b"
+            assert "port_tries" in daemon.problems()[0]
+            world.fresh = replace(world.settings, peers=(second, first))
+            assert (await daemon.reload()).restart == []
+            assert set(daemon.kept()) == {A, B}
+            assert not daemon.problems()
+
+    run(main())
+
+
+def test_bad_configuration_changes_nothing(world, caplog):
+    async def main():
+        async with world.daemon() as daemon:
+
+            def bad():
+                raise Malformed("rovy.toml:3: nonsense")
+
+            daemon._read = bad
+            await daemon.reload_and_log()
+            with pytest.raises(Malformed):
+                await daemon.reload()
+
+    run(main())
+    assert "nothing was reloaded: rovy.toml:3: nonsense" in caplog.text
+
+
+def test_own_address_among_the_peers_is_left_out(world, caplog):
+    own = read_peer(f"/ip4/192.0.2.1/udp/1312{OWN.path}")
+    world.settings = replace(world.settings, peers=(own, read_peer(AT_A)))
+
+    async def main():
+        async with world.daemon() as daemon:
+            assert set(daemon.kept()) == {A}
+
+    run(main())
+    assert "is this node itself" in caplog.text
+
+
+def test_full_disk_is_told_once_and_tried_again(world, monkeypatch, caplog):
+    def full(path, state):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def main():
+        async with world.daemon() as daemon:
+            working = saver.save_state
+            monkeypatch.setattr(saver, "save_state", full)
+            await daemon.add_peer(AT_A, "")
+            await asyncio.sleep(60)
+            assert "No space left on device" in daemon.problems()[0]
+            monkeypatch.setattr(saver, "save_state", working)
+            await asyncio.sleep(10)
+            assert daemon.problems() == []
+            state, _ = load_state(world.settings.state_file)
+            assert len(state.peers) == 1
+
+    with caplog.at_level(logging.WARNING):
+        run(main())
+    assert caplog.text.count("No space left") == 1
+    assert caplog.text.count("is written again") == 1
+
+
+def test_bound_is_on_disk_before_the_first_hello(world):
+    world.settings = replace(world.settings, peers=(read_peer(AT_A),))
+    seen = []
+
+    def look(source, destination, datagram):
+        if source.host == "192.0.2.1":
+            seen.append(load_state(world.settings.state_file)[0].stamp_bound)
+        return datagram
+
+    world.net.filters.append(look)
+
+    async def main():
+        async with world.others(), world.daemon():
+            await asyncio.sleep(1)
+
+    run(main())
+    assert seen
+    assert min(seen) > AHEAD
+
+
+class TestStampBound:
+    def test_it_runs_ahead_of_the_clock(self):
+        clock = [10 * AHEAD]
+        bound = StampBound(0, lambda: clock[0])
+        for _ in range(1000):
+            before = bound.now()
+            clock[0] += AHEAD // 100
+            assert before > clock[0]
+
+    def test_it_moves_seldom(self):
+        clock = [10 * AHEAD]
+        bound = StampBound(0, lambda: clock[0])
+        written = set()
+        for _ in range(1000):
+            clock[0] += AHEAD // 1000
+            written.add(bound.now())
+        assert len(written) <= 3
+
+    def test_a_clock_set_back_does_not_lower_it(self):
+        clock = [10 * AHEAD]
+        bound = StampBound(0, lambda: clock[0])
+        first = bound.now()
+        clock[0] = 0
+        assert bound.now() == first
+        assert bound.final() > 10 * AHEAD
+
+    def test_restarts_do_not_run_away(self):
+        now = 10 * AHEAD
+        loaded = 0
+        for _ in range(100):
+            loaded = StampBound(loaded, lambda: now).now()  # killed each time
+        assert loaded <= now + AHEAD + 100 * HELLOS
+
+    def test_what_was_given_is_never_undercut(self):
+        bound = StampBound(99 * AHEAD, lambda: AHEAD)
+        assert bound.now() > 99 * AHEAD
+        assert bound.final() > 99 * AHEAD

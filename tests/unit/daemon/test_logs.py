@@ -1,0 +1,64 @@
+"""Log formats, and word to the service manager."""
+
+import json
+import logging
+import socket
+
+import pytest
+
+from rovy.daemon import logs
+from rovy.daemon.notify import Notifier
+
+
+@pytest.fixture
+def root(monkeypatch):
+    root = logging.getLogger()
+    monkeypatch.setattr(logging, "raiseExceptions", logging.raiseExceptions)
+    before, level = list(root.handlers), root.level
+    asyncio_level = logging.getLogger("asyncio").level
+    yield root
+    root.handlers[:] = before
+    root.setLevel(level)
+    logging.getLogger("asyncio").setLevel(asyncio_level)
+
+
+def test_text(root, capsys):
+    logs.set_up("warning", "text")
+    logging.getLogger("rovy.x").info("left out")
+    logging.getLogger("rovy.x").warning("%d things", 3)
+    line = capsys.readouterr().err
+    assert "WARNING rovy.x: 3 things" in line
+    assert "left out" not in line
+
+
+def test_json_has_one_object_a_line(root, capsys):
+    logs.set_up("info", "text")
+    logs.set_up("info", "json")
+    try:
+        raise ValueError("why\nso")
+    except ValueError:
+        logging.getLogger("rovy.x").exception("line\nbreak")
+    (line,) = capsys.readouterr().err.splitlines()
+    entry = json.loads(line)
+    assert (entry["level"], entry["logger"], entry["message"]) == ("error", "rovy.x", "line\nbreak")
+    assert "ValueError" in entry["exception"]
+
+
+@pytest.mark.parametrize("abstract", [False, True])
+def test_notify(tmp_path, abstract):
+    name = f"@rovy-test-{tmp_path.name}" if abstract else str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind("\0" + name[1:] if abstract else name)
+        manager.settimeout(5)
+        notifier = Notifier(name)
+        notifier.ready("port 1")
+        notifier.stopping()
+        assert manager.recv(100) == b"READY=1\nSTATUS=port 1"
+        assert manager.recv(100) == b"STOPPING=1"
+        notifier.reloading()
+        assert manager.recv(100).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+
+
+def test_notify_without_a_manager(tmp_path):
+    Notifier("").ready("x")
+    Notifier(str(tmp_path / "missing")).ready("x")
