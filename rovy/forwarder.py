@@ -82,9 +82,7 @@ class SlotTable:
         over = [
             (lease.freed_at, lease.slot, peer)
             for peer, lease in self._leases.items()
-            if lease.slot in span
-            and lease.freed_at is not None
-            and wall - lease.freed_at >= HOLD
+            if lease.slot in span and lease.freed_at is not None and wall - lease.freed_at >= HOLD
         ]
         if not over:
             return 0

@@ -79,6 +79,15 @@ class Endpoint:
             raise Malformed(f"only an IPv6 address goes in brackets: {excerpt(text)}")
         return cls(inside or bare, _parse_port(port), zone or "")
 
+    @classmethod
+    def canonical(cls, host: str, port: int, zone: str = "") -> Self:
+        """An endpoint of parts the kernel gave, which are canonical; only the port is checked."""
+        _check_port(port)
+        endpoint = cls.__new__(cls)
+        for name, value in (("host", host), ("port", port), ("zone", zone)):
+            object.__setattr__(endpoint, name, value)
+        return endpoint
+
     @property
     def is_v6(self) -> bool:
         """Whether the host is an IPv6 address."""

@@ -29,7 +29,7 @@ class FairQueue(Generic[K, V]):
         """Queue an item; False where it was dropped."""
         queue = self._queues.get(key)
         if queue is None:
-            if len(self._queues) >= self._keys:
+            if len(self._queues) >= self._keys or size > self._most:
                 return False
             queue = self._queues[key] = deque()
             self._bytes[key] = self._deficit[key] = 0
@@ -56,6 +56,13 @@ class FairQueue(Generic[K, V]):
                 del self._queues[key], self._bytes[key], self._deficit[key]
             return key, item
         return None
+
+    def put_back(self, key: K, item: V, size: int) -> None:
+        """Queue the rest of an item that was just taken, before all others of its key."""
+        queue = self._queues.setdefault(key, deque())
+        queue.appendleft((item, size))
+        self._bytes[key] = self._bytes.get(key, 0) + size
+        self._deficit[key] = self._deficit.get(key, 0) + size
 
     def __len__(self) -> int:
         return sum(len(queue) for queue in self._queues.values())

@@ -44,6 +44,7 @@ class Watcher:
         if self._sock:
             self._loop.remove_reader(self._sock.fileno())
             self._sock.close()
+            self._sock = None
 
     def _readable(self) -> None:
         assert self._sock is not None

@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from struct import Struct
 
 from rovy.address.multiaddr import Endpoint
@@ -24,15 +24,22 @@ from rovy.io.interfaces import Watcher, local_addresses
 SOL_UDP, UDP_SEGMENT, UDP_GRO = 17, 103, 104
 IP_PKTINFO, IPV6_RECVPKTINFO, IPV6_PKTINFO = 8, 49, 50
 IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, PMTUDISC_PROBE = 10, 23, 3
+SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
+MSG_TRUNC = int(socket.MSG_TRUNC)
 MAX_SEGMENTS = 64
 MAX_BYTES = 65000
 BUFFER = 65536
 SOCKET_BUFFER = 4 << 20
-READS = 16
+READS = 64
 """Reads per readiness, before others get their turn."""
-BATCHES = 8
-"""Queued batches handled before the loop gets its turn."""
+PASS = 1 << 19
+"""Bytes of sessions' batches handled before the loop gets its turn."""
+STRANGE_PASS = 8
+"""Batches of strangers handled in that time, if no session's waits."""
+STRANGE_BYTES = 16384
+"""What a queue of strangers holds: some handshakes, not a standing flood."""
 SOURCES = 16384
+MAX_PORT = 65535
 OVERHEAD = 256
 """Bytes a queued batch is counted more than its data, for the objects around it."""
 STRANGERS = 16
@@ -112,6 +119,8 @@ class UdpUnderlay:
         last: OSError | None = None
         for shift in range(self._port_tries + 1):
             sockets: list[socket.socket] = []
+            if max(endpoint.port for endpoint in listen) + shift > MAX_PORT:
+                break
             try:
                 for endpoint in listen:
                     sockets.append(_bound(endpoint, endpoint.port + shift))
@@ -154,8 +163,9 @@ class UdpSocket:
 
     def send(self, run: Run) -> None:
         """Send, or queue behind what waits already."""
-        if self._waiting or not self._try_send(run):
-            self._queue(run)
+        rest = run if self._waiting else self._try_send(run)
+        if rest:
+            self._queue(rest)
 
     def close(self) -> None:
         """Stop reading and close."""
@@ -191,7 +201,7 @@ class UdpSocket:
                 size = int.from_bytes(data, sys.byteorder)
             elif kind in (IP_PKTINFO, IPV6_PKTINFO):
                 info = data
-        if flags & socket.MSG_TRUNC or not length or size <= 0:
+        if flags & MSG_TRUNC or not length or size <= 0:
             self.counts["truncated" if length else "empty"] += 1
             self._ingress.give_back(buffer)
             return
@@ -216,8 +226,8 @@ class UdpSocket:
 
     # Out
 
-    def _try_send(self, run: Run) -> bool:
-        """Send what the kernel takes; False where the socket is full."""
+    def _try_send(self, run: Run) -> Run | None:
+        """Send what the kernel takes; the rest where the socket is full."""
         target = self._targets.get(run.path) or self._target(run.path)
         size, data = run.size, memoryview(run.data)
         most = max(1, min(MAX_SEGMENTS, MAX_BYTES // size)) * size if self._gso else size
@@ -226,17 +236,15 @@ class UdpSocket:
             try:
                 self._send_part(part, size, *target)
             except BlockingIOError:
-                rest = Run(run.path, size, bytes(data[at:]), run.ingress)
-                self._queue(rest)
-                return True
+                return Run(run.path, size, bytes(data[at:]), run.ingress)
             except OSError as error:
                 if len(part) > size and self._gso and error.errno in (errno.EIO, errno.EINVAL):
                     self._gso = False
                     self.counts["offload refused"] += 1
                     return self._try_send(Run(run.path, size, data[at:], run.ingress))
                 self._failed(run.path, error, size)
-                return True
-        return True
+                return None
+        return None
 
     def _send_part(
         self, part: memoryview, size: int, address: _Address, ancillary: _Ancillary
@@ -276,24 +284,29 @@ class UdpSocket:
             taken = self._waiting.take()
             if taken is None:
                 break
-            before = self.counts["packets_sent"]
-            if self._try_send(taken[1]) and self.counts["packets_sent"] == before:
+            rest = self._try_send(taken[1])
+            if rest:
+                self._waiting.put_back(taken[0], rest, len(rest.data))
                 break
         if not self._waiting:
             self._loop.remove_writer(self._sock.fileno())
 
 
+Batch = tuple[Direct, bytearray, int, int]
+"""Source, buffer, length, segment size."""
+
+
 class Ingress:
     """Read buffers on their way to the data plane, in fair turns between sources.
 
-    Paths of open sessions have a queue each; all others share 16, so that a flood from made-up
-    addresses cannot starve an open session.
+    Paths of open sessions have a queue each and go first; all others share 16 short ones, with a
+    few turns of their own, so that a flood from made-up addresses cannot starve an open session,
+    nor busy sessions keep all strangers out.
     """
 
     def __init__(self) -> None:
-        self._queue: FairQueue[object, tuple[Direct, bytearray, int, int]] = FairQueue(
-            most=4 << 20, keys=4096
-        )
+        self._queue: FairQueue[int, Batch] = FairQueue(most=4 << 20, keys=4096)
+        self._strange: FairQueue[int, Batch] = FairQueue(most=STRANGE_BYTES)
         self._pool: list[bytearray] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._receiver: Receiver | None = None
@@ -320,11 +333,14 @@ class Ingress:
     def put(self, source: Direct, buffer: bytearray, length: int, size: int) -> bool:
         """Queue a batch; False where its source has too much waiting. Short ones are copied."""
         known = self._receiver is not None and self._receiver.knows(source)
-        key: object = source if known else hash(source.remote.host) % STRANGERS
         if length < BUFFER // 4:
             self.give_back(buffer)
             buffer = bytearray(memoryview(buffer)[:length])
-        if self._queue.put(key, (source, buffer, length, size), len(buffer) + OVERHEAD):
+        batch, cost = (source, buffer, length, size), len(buffer) + OVERHEAD
+        if known and self._queue.put(id(source), batch, cost):
+            return True
+        group = hash(source.remote.host) % STRANGERS
+        if not known and self._strange.put(group, batch, cost):
             return True
         if len(buffer) == BUFFER:
             self.give_back(buffer)
@@ -332,17 +348,24 @@ class Ingress:
 
     def run(self) -> None:
         """Handle some batches; the rest after the loop's other work, reading included."""
-        for _ in range(BATCHES):
-            taken = self._queue.take()
-            if taken is None or self._receiver is None:
-                return
-            source, buffer, length, size = taken[1]
-            self._receiver.receive(buffer, length, size, source)
+        for source, buffer, length, size in self._batches():
+            if self._receiver is not None:
+                self._receiver.receive(buffer, length, size, source)
             if len(buffer) == BUFFER:
                 self.give_back(buffer)
-        if self._queue and not self._scheduled and self._loop:
+        if (self._queue or self._strange) and not self._scheduled and self._loop:
             self._scheduled = True
             self._loop.call_soon(self._again)
+
+    def _batches(self) -> Iterator[Batch]:
+        """One of a stranger's, then the sessions', then, if these are done, more of strangers'."""
+        turns = ((self._strange, 1), (self._queue, PASS), (self._strange, STRANGE_PASS))
+        for queue, most in turns:
+            while most > 0 and (taken := queue.take()):
+                yield taken[1]
+                most -= 1 if queue is self._strange else taken[1][2]
+            if most <= 0 and queue is self._queue:
+                return
 
     def _again(self) -> None:
         self._scheduled = False
@@ -354,8 +377,12 @@ def _bound(endpoint: Endpoint, port: int) -> socket.socket:
     sock = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_DGRAM)
     try:
         sock.setblocking(False)
-        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-            sock.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER)
+        for forced, usual in (
+            (SO_RCVBUFFORCE, socket.SO_RCVBUF),
+            (SO_SNDBUFFORCE, socket.SO_SNDBUF),
+        ):
+            if not _try_option(sock, socket.SOL_SOCKET, forced, SOCKET_BUFFER):
+                sock.setsockopt(socket.SOL_SOCKET, usual, SOCKET_BUFFER)
         if v6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
@@ -385,11 +412,11 @@ def _direct(number: int, address: _Address, info: bytes, *, v6: bool) -> Direct:
     if not v6:
         ifindex, _, local = _PKTINFO4.unpack(info) if info else (0, b"", b"")
         name = socket.inet_ntoa(local) if local else ""
-        return Direct(number, Endpoint(host, address[1]), name, 0 if name else ifindex)
+        return Direct(number, Endpoint.canonical(host, address[1]), name, 0 if name else ifindex)
     local, ifindex = _PKTINFO6.unpack(info) if info else (b"", 0)
     scope = address[3] if len(address) > 3 else 0
     zone = zone_text or (socket.if_indextoname(scope) if scope else "")
-    remote = Endpoint(host, address[1], zone if host.startswith("fe80:") else "")
+    remote = Endpoint.canonical(host, address[1], zone if host.startswith("fe80:") else "")
     name = socket.inet_ntop(socket.AF_INET6, local) if local else ""
     return Direct(number, remote, name, ifindex if host.startswith("fe80:") else 0)
 

@@ -114,7 +114,9 @@ class Keeper:
         found = []
         for local in self._engine.underlay.addresses():
             socket = self.sockets.get(":" in local.address)
-            if socket and not local.address.startswith(("127.", "::1", "fe80:")):
+            if socket is None or local.address.startswith(("127.", "::1", "fe80:")):
+                continue
+            if socket.bound.host in ("0.0.0.0", "::", local.address):
                 found.append(Multiaddr.of(Endpoint(local.address, socket.bound.port), own))
         return found
 

@@ -168,6 +168,6 @@ class Notices:
         session.hints.pop(path, None)
         if mended:
             self._told("label_mended", session.peer, f"{used} -> {mended}")
-            sessions.connect(session.peer, [Routed(mended)], now)
+            sessions.connect(session.peer, [Routed(mended)], now, psk=session.psk)
         sessions.on_path_down(session.id, path, now)
         self._engine.pump()

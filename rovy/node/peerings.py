@@ -134,4 +134,6 @@ class Peerings:
         peering = self.by_peer[session.peer] = Peering(session.peer, slot, ours=ours)
         self._engine.dataplane.set_slot(slot, session.id)
         session.kept = True
+        if session.path:
+            self._engine.sessions.probe(session, session.path, self._engine.now())
         return peering

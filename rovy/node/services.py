@@ -156,7 +156,7 @@ class Services(Hooks):
                 peer,
                 known,
                 self.engine.now(),
-                psk=psk or self._config.psks[0],
+                psk=psk,
                 request=request,
             )
             self.engine.pump()
@@ -184,7 +184,7 @@ class Services(Hooks):
         if peer == self._own:
             return Pong(peer, 0.0, None, size)
         session = await self.open(peer, paths, timeout)
-        way = paths[0] if isinstance(target, Label) else None
+        way = paths[0] if isinstance(target, Label) and target.hops > 1 else None
         return await self.pings.ping(session, way, size, timeout)
 
     def keep(self, target: Target, name: str) -> PeerID:

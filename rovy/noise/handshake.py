@@ -13,6 +13,7 @@ from noise.exceptions import NoiseInvalidMessage
 
 from rovy.address.keys import PeerID, PrivateKey, check_key
 from rovy.errors import Malformed
+from rovy.noise.backend import BACKEND
 
 PROTOCOL = b"Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s"
 PROLOGUE = b"rovy/1"
@@ -94,7 +95,7 @@ class Responder:
 
 
 def _connection(psk: bytes, prologue: bytes, private: PrivateKey) -> Any:
-    noise = NoiseConnection.from_name(PROTOCOL)
+    noise = NoiseConnection.from_name(PROTOCOL, backend=BACKEND)
     noise.set_psks(psk)
     noise.set_prologue(prologue)
     noise.set_keypair_from_private_bytes(Keypair.STATIC, private.secret)

@@ -14,7 +14,7 @@ from rovy.session.const import SESSIONS, UNCONFIRMED, UNCONFIRMED_LIFE
 from rovy.session.core import Core
 from rovy.session.events import Send, VersionMismatch
 from rovy.session.guard import Admitted
-from rovy.session.keys import Keys, note_sent, sent_at
+from rovy.session.keys import Keys, note_sent, was_sent
 from rovy.session.session import Session
 from rovy.session.state import ASKING, Event
 from rovy.wire.datagram import RESPONSE_FIXED, Hello, Response
@@ -76,7 +76,7 @@ class Answering:
         core.drop_opening(session)
         session.happened(Event.CONFIRMED)
         core.adopt(session, keys, sealing, now)
-        if sent_at(keys.sent, path) is None:
+        if not was_sent(keys.sent, path):
             core.ask(session, session.paths.challenge(path, now, roamed=True))
         else:
             session.paths.proved(path, now)
@@ -155,7 +155,7 @@ class Answering:
         if session.fresh is None:
             return
         message = session.fresh.response
-        note_sent(session.fresh.sent, path, now)
+        note_sent(session.fresh.sent, path)
         mac2 = self._asking.mac2(session, path, message, now)
         self._core.out.append(Send(path, message + mac2))
 

@@ -7,7 +7,7 @@ from rovy.noise.mac import COOKIE_LIFE, mac, mac1_key, open_cookie
 from rovy.session.const import FRESH_HELLO, GIVE_UP, HINTS, RETRIES, RETRY_JITTER, YIELD
 from rovy.session.core import Core
 from rovy.session.events import EarlyAnswer, Send, VersionMismatch
-from rovy.session.keys import Keys, Opening, note_sent, sent_at
+from rovy.session.keys import Keys, Opening, note_sent, was_sent
 from rovy.session.session import Session
 from rovy.session.state import Event
 from rovy.wire.datagram import (
@@ -64,7 +64,7 @@ class Asking:
         if opening is None:
             return
         hello = opening.signed + opening.mac1
-        note_sent(opening.sent, path, now)
+        note_sent(opening.sent, path)
         self._core.out.append(Send(path, hello + self.mac2(session, path, hello, now)))
 
     def give_way(self, session: Session, now: float) -> None:
@@ -165,13 +165,11 @@ class Asking:
         core.drop_fresh(session)
         core.add_keys(session, keys, receiving, confirmed=True)
         session.happened(Event.ACCEPTED)
-        sent = sent_at(opening.sent, path)
         core.adopt(session, keys, sealing, now)
-        if sent is None:
+        if not was_sent(opening.sent, path):
             core.ask(session, session.paths.challenge(path, now, roamed=True))
         else:
-            rtt = now - sent if opening.tries == 1 else None
-            core.ask(session, [session.paths.probe(session.paths.proved(path, now, rtt), now)])
+            core.ask(session, [session.paths.probe(session.paths.proved(path, now), now)])
         core.sync(session, now)
         for hint in session.reach():
             core.ask(session, session.paths.challenge(hint, now))

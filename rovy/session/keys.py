@@ -9,24 +9,23 @@ from rovy.wire.payload import Early, Payload
 SENT = 16
 
 
-def note_sent(sent: dict[Path, float], path: Path, now: float) -> None:
+def note_sent(sent: dict[Path, None], path: Path) -> None:
     """Remember that a handshake message went out on a path; the oldest gives way."""
     sent.pop(path, None)
-    sent[path] = now
+    sent[path] = None
     while len(sent) > SENT:
         del sent[next(iter(sent))]
 
 
-def sent_at(sent: dict[Path, float], path: Path) -> float | None:
-    """When a message went out on the path by which its answer came; None: it did not.
+def was_sent(sent: dict[Path, None], path: Path) -> bool:
+    """Whether a message went out on the path by which its answer came.
 
     A path that leaves the local address to the kernel stands for all with that remote end.
     """
-    for used, at in sent.items():
-        same = isinstance(used, Direct) and isinstance(path, Direct) and used.same_peer_end(path)
-        if used == path or same:
-            return at
-    return None
+    return path in sent or any(
+        isinstance(used, Direct) and isinstance(path, Direct) and used.same_peer_end(path)
+        for used in sent
+    )
 
 
 @dataclass(slots=True, eq=False)
@@ -50,8 +49,8 @@ class Keys:
     response: bytes = b""
     """Our response up to its MACs, to be repeated."""
     expires: float = 0.0
-    sent: dict[Path, float] = field(default_factory=dict)
-    """Where our response went, and when; at most 16 paths."""
+    sent: dict[Path, None] = field(default_factory=dict)
+    """Where our response went; at most 16 paths."""
     table: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -87,5 +86,5 @@ class Opening:
     retry_at: float = 0.0
     yielded: bool = False
     """Whether it waits for what comes of the peer's hello, which we answered."""
-    sent: dict[Path, float] = field(default_factory=dict)
-    """When it last went out on a path."""
+    sent: dict[Path, None] = field(default_factory=dict)
+    """Where it went; at most 16 paths."""

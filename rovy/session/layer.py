@@ -19,7 +19,7 @@ from rovy.session.guard import Guard, Limits
 from rovy.session.mtu import floor
 from rovy.session.session import NEVER, Session
 from rovy.session.stamps import StampClock
-from rovy.session.upkeep import Upkeep
+from rovy.session.upkeep import Upkeep, is_own_peering
 from rovy.wire.control import Bye, Codecs, Control, Probe, ProbeAnswer
 from rovy.wire.datagram import CookieReply, Hello, Response, Type
 from rovy.wire.payload import Early
@@ -43,6 +43,7 @@ class SessionLayer:
         early: EarlyHandler = lambda peer, codec, body: None,
         accept: Callable[[PeerID], bool] = lambda peer: True,
     ) -> None:
+        self._psk = psks[0]
         guard = Guard(private, psks, random, limits or Limits(), now)
         self._core = Core(private, tables, guard, StampClock(wall, stamp_bound), random, codecs)
         self._asking = Asking(self._core)
@@ -84,17 +85,21 @@ class SessionLayer:
         paths: Sequence[Path],
         now: float,
         *,
-        psk: bytes = NO_PSK,
+        psk: bytes | None = None,
         kept: bool = False,
         request: Early | None = None,
     ) -> Session:
-        """Open a session, or add paths to the one there is. Raises `UsageError` when full."""
+        """Open a session, or add paths to the one there is. Raises `UsageError` when full.
+
+        `psk` None: in the first of the node's networks.
+        """
         if peer == self._core.private.peer_id:
             raise UsageError("a node has no session with itself")
-        session = self._core.by_peer.get(peer) or self._core.add(peer, psk, now)
+        session = self._core.by_peer.get(peer) or self._core.add(peer, psk or self._psk, now)
         if session is None:
             raise UsageError("too many sessions are open")
         session.kept = session.kept or kept
+        paths = [path for path in paths if not is_own_peering(path)]
         for path in paths:
             session.hint(path)
         if session.sending:

@@ -45,6 +45,10 @@ class PathState:
     rtt: float | None = None
     spread: float = 0.0
     """How far measured round trips lie from `rtt`, a moving average; seconds."""
+    jitter: float = 0.0
+    """How far they lie from the one before, likewise."""
+    answered_at: float = 0.0
+    """When a token came back."""
     loss: float = 0.0
     """Share of probes that stayed unanswered, a moving average."""
     misses: int = 0
@@ -53,6 +57,7 @@ class PathState:
     """Tokens under way and when they were sent; at most 4."""
     spent: int = 0
     """Bytes of challenges that packets from there have paid for."""
+    _last: float = 0.0
 
     @property
     def proven(self) -> bool:
@@ -106,6 +111,7 @@ class PathState:
         for lost in [t for t, at in self.pending.items() if at <= sent]:
             del self.pending[lost]
         self.sample(now - sent)
+        self.answered_at = now
         self.loss *= 0.9
         self.misses = 0
         self.valid, self.suspect = True, False
@@ -114,10 +120,11 @@ class PathState:
     def sample(self, rtt: float) -> None:
         """Add a measured round trip, seconds (RFC 6298's smoothing)."""
         if self.rtt is None:
-            self.rtt = rtt
-            return
+            self.rtt = self._last = rtt
         self.spread += (abs(rtt - self.rtt) - self.spread) / 4
+        self.jitter += (abs(rtt - self._last) - self.jitter) / 4
         self.rtt += (rtt - self.rtt) / 8
+        self._last = rtt
 
 
 class PathSet:
@@ -137,12 +144,10 @@ class PathSet:
         direct = [s for s in self._usable() if isinstance(s.path, Direct)]
         return min(direct, key=lambda state: state.cost, default=None)
 
-    def proved(self, path: Path, now: float, rtt: float | None = None) -> PathState:
+    def proved(self, path: Path, now: float) -> PathState:
         """A handshake proved the path."""
         state = self.states.get(path) or self._insert(path, now)
         state.valid, state.suspect, state.misses = True, False, 0
-        if rtt is not None:
-            state.sample(rtt)
         return state
 
     def challenge(self, path: Path, now: float, *, roamed: bool = False) -> list[Asked]:
@@ -173,7 +178,7 @@ class PathSet:
 
         A path the peer was seen on replaces an active one that has been silent since: it moved.
         """
-        state = self.states.get(path)
+        state = self._asked(path, token)
         if state and state.search.answered(token):
             return True
         first = state is not None and not state.valid
@@ -245,9 +250,21 @@ class PathSet:
         times += [s.search.due for s in self.states.values() if kept and s.valid]
         return min(times, default=float("inf"))
 
+    def _asked(self, path: Path, token: bytes) -> PathState | None:
+        """The path a token was sent on: the one it came by or, if that is not proved, another.
+
+        So who sends packets on from elsewhere, faster than they come themselves, cannot make the
+        path they were meant to come by look dead.
+        """
+        state = self.states.get(path)
+        if state and (state.valid or token in state.pending):
+            return state
+        proved = (s for s in self.states.values() if s.valid and token in s.pending)
+        return next(proved, None)
+
     def _much_better(self, state: PathState, than: PathState) -> bool:
         """Whether changing is worth it: not for what chance alone may have measured."""
-        margin = HYSTERESIS_FLOOR + state.spread + than.spread
+        margin = HYSTERESIS_FLOOR + state.jitter + than.jitter
         return state.cost < than.cost * HYSTERESIS - margin
 
     def _usable(self) -> list[PathState]:

@@ -3,7 +3,7 @@
 docs/protocol/paths.md, docs/protocol/sessions.md
 """
 
-from rovy.address.path import Path
+from rovy.address.path import Path, Routed
 from rovy.session.answering import Answering
 from rovy.session.asking import Asking
 from rovy.session.const import IDLE, REFUSE_AFTER, REKEY_AFTER_MESSAGES, RESTART
@@ -11,6 +11,11 @@ from rovy.session.core import Core
 from rovy.session.mtu import PROBE as CHALLENGE
 from rovy.session.session import NEVER, Session
 from rovy.session.state import ASKING, Event, State
+
+
+def is_own_peering(path: Path) -> bool:
+    """A label of one hop leads over the peering with that very node: its session does without."""
+    return isinstance(path, Routed) and path.label.hops <= 1
 
 
 class Upkeep:
@@ -21,7 +26,7 @@ class Upkeep:
 
     def path_seen(self, session: Session, path: Path, size: int, now: float) -> None:
         """The newest packet came by an unknown path: ask there whether it is the peer."""
-        if size < CHALLENGE or not session.sending:
+        if size < CHALLENGE or not session.sending or is_own_peering(path):
             return
         self._core.ask(session, session.paths.challenge(path, now, roamed=True))
         self._core.sync(session, now)
@@ -148,6 +153,7 @@ class Upkeep:
             core.tables.unwatch(session.id)
             session.silent_since = 0.0
             return
+        since = max(since, active.answered_at)
         doubt, end = since + active.first_doubt, since + active.patience
         spare = end - doubt - active.round_trip
         if now < doubt:
@@ -155,7 +161,7 @@ class Upkeep:
         elif now < end:
             if now + active.round_trip < end:
                 core.ask(session, [session.paths.probe(active, now)])
-            session.watch_at = min(end, now + spare / 2)
+            session.watch_at = min(end, now + 0.4 * spare)
         else:
             self._silent(session, now)
 

@@ -305,7 +305,6 @@ def test_reload_by_signal_and_command(pair):
     assert daemon.answers()
 
 
-@pytest.mark.xfail(reason="kept peers are opened without the network key", raises=LabError)
 def test_private_networks_do_not_meet(daemon, other):
     key = daemon.json("keygen", "--network")["network_key"]
     daemon.start("--network-key", key)
