@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from rovy.address.label import Label
+from rovy.address.label import Label, narrowest
 from rovy.address.multiaddr import Endpoint
 
 
@@ -28,9 +28,18 @@ class Direct:
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """A route label, as the node that holds this value uses it."""
+    """A route label, as the node that holds this value uses it.
+
+    The own slot never goes on the wire, so its width is nobody's choice: it is kept narrow, as in
+    the labels that packets come by.
+    """
 
     label: Label
+
+    def __post_init__(self) -> None:
+        slots = self.label.slots
+        if slots and len(self.label.entries[0]) > narrowest(slots[0]):
+            object.__setattr__(self, "label", Label(bytes((slots[0],)) + self.label.rest))
 
     def __str__(self) -> str:
         return str(self.label)

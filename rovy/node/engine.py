@@ -175,6 +175,14 @@ class Engine:
         self._control_out(session, message, path, now)
         self._pump(now)
 
+    def ping(self, session: Session, probe: control.Probe, path: Path | None) -> None:
+        """Send a user's probe: unlike the session's own it counts as traffic."""
+        now = self.now()
+        self.sessions.used(session, now)
+        seal = self.dataplane.seal
+        self._take(seal(session.id, CONTROL, [probe.emit()], now, path), now)
+        self._pump(now)
+
     def carry(self, path: Path, datagram: bytes) -> None:
         """Send a notice."""
         now = self.now()

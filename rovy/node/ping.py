@@ -54,9 +54,8 @@ class Pings:
         token = self._engine.random(TOKEN)
         future = self._pending[token] = asyncio.get_running_loop().create_future()
         sent = self._engine.now()
-        self._engine.sessions.used(session, sent)
         try:
-            self._engine.tell(session, Probe(token, size), way)
+            self._engine.ping(session, Probe(token, size), way)
             async with asyncio.timeout(timeout):
                 return Pong(session.peer, await future - sent, way, size)
         except TimeoutError:

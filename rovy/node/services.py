@@ -279,6 +279,8 @@ class Services(Hooks):
                 session = self.engine.sessions.get(number)
                 if session and peer not in self.peerings.by_peer:
                     self.peerings.refresh(session)
+                if session and path:
+                    self._opened(session)
             case EarlyAnswer(number, answer):
                 future = self._early.pop(number, None)
                 if future and not future.done():
@@ -361,8 +363,12 @@ class Services(Hooks):
             self._tell("session_established", peer, str(session.path or ""))
         self.peerings.refresh(session)
         self.keeper.spread(session)
-        for future in self._opening.get(peer, []):
-            if not future.done():
+        self._opened(session)
+
+    def _opened(self, session: Session) -> None:
+        """Whoever waits for the session can send now."""
+        for future in self._opening.get(session.peer, []):
+            if session.sending and session.path and not future.done():
                 future.set_result(session)
 
     def _closed(self, number: int, peer: PeerID, reason: str) -> None:

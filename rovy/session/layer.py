@@ -103,6 +103,8 @@ class SessionLayer:
         for path in paths:
             session.hint(path)
         if session.sending:
+            if not session.paths.states and session.hints:
+                self._asking.open(session, now, request)
             for path in paths:
                 self._core.ask(session, session.paths.challenge(path, now))
         elif session.opening:

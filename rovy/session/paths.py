@@ -24,6 +24,7 @@ from rovy.session.const import (
 from rovy.session.mtu import PROBE as CHALLENGE
 from rovy.session.mtu import MtuSearch, floor
 
+TOKENS = 32
 Asked = tuple[Path, bytes, int]
 """A path, and the token and padding (bytes) of the probe to send on it."""
 
@@ -54,7 +55,7 @@ class PathState:
     misses: int = 0
     next_probe: float = 0.0
     pending: dict[bytes, float] = field(default_factory=dict)
-    """Tokens under way and when they were sent; at most 4."""
+    """Tokens under way and when they were sent; at most 32."""
     spent: int = 0
     """Bytes of challenges that packets from there have paid for."""
     _last: float = 0.0
@@ -90,8 +91,12 @@ class PathState:
 
     @property
     def repeat(self) -> float:
-        """Wait before an unanswered probe is repeated."""
-        return max(SILENCE, 2 * self.round_trip)
+        """Wait before an unanswered probe is repeated; doubled each time until one was answered.
+
+        Otherwise a path longer than 4 such waits would be given up before its first answer.
+        """
+        wait = max(SILENCE, 2 * self.round_trip)
+        return wait * 2 ** min(self.misses, MISSES) if self.rtt is None else wait
 
     @property
     def cost(self) -> float:
@@ -166,7 +171,7 @@ class PathSet:
 
     def probe(self, state: PathState, now: float) -> Asked:
         """A new token for a path."""
-        if len(state.pending) >= MISSES:
+        if len(state.pending) >= TOKENS:
             del state.pending[next(iter(state.pending))]
         token = self._random(8)
         state.pending[token] = now

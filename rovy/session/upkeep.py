@@ -75,7 +75,7 @@ class Upkeep:
             session.paths.forget(state.path)
             if state.proven:
                 session.hint(state.path)
-        if dead and not session.paths.states and session.kept:
+        if dead and not session.paths.states and session.probing(now):
             self._asking.open(session, now)
         self._core.sync(session, now)
 

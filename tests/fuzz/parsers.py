@@ -1,0 +1,192 @@
+"""Parsers: hostile bytes and text raise `Malformed` or are read; what is read means the same."""
+
+import dataclasses
+from random import Random
+
+from rovy.address.keyfile import KeyFile
+from rovy.address.keys import PeerID, check_key
+from rovy.address.label import Label, back_label
+from rovy.address.multiaddr import Endpoint, Multiaddr
+from rovy.address.target import RoutedAddr, parse_target
+from rovy.config.state import State
+from rovy.errors import Malformed
+from rovy.forwarder import Lease, Quote, mend
+from rovy.noise import xeddsa
+from rovy.wire import control
+from rovy.wire.datagram import CookieReply, Hello, Response
+from rovy.wire.forward import ForwardHeader
+from rovy.wire.notice import Code, Notice, TraceAnswer, trace_nonce
+from rovy.wire.payload import Payload, parse_table
+from rovy.wire.piece import Piece
+from tests.fuzz.audit import Meter, promise
+from tests.fuzz.inputs import (
+    ALICE,
+    BOB,
+    FORWARDS,
+    PACKETS,
+    control_message,
+    forward,
+    hello_payload,
+    label,
+    mutated,
+    notice,
+    piece,
+)
+
+GROWTH = 1 << 20
+STATE = State(1 << 60, {ALICE.peer_id: Lease(7), BOB.peer_id: Lease(300, 1e9)}).emit()
+SEEDS = [*PACKETS, *FORWARDS, STATE]
+TEXTS = [
+    f"/ip4/192.0.2.1/udp/1312/rovy/{ALICE.peer_id}",
+    f"/ip6/2001:db8::1/udp/65535/rovy/{BOB.peer_id}",
+    "/ip6zone/eth0/ip6/fe80::1/udp/1312",
+    "/dns6/node.example.org/udp/1312",
+    "/rovyrt/7c-37-e5-3a-0f-f2-28",
+    f"/rovyrt/07-f0-0c/rovy/{BOB.peer_id}",
+    f"/rovy/{ALICE.peer_id}",
+    "fc87:dee8:b7eb:1362:f0e8:28d1:98ee:6415",
+    "192.0.2.1:1312",
+    KeyFile(ALICE).emit(),
+]
+BINARY = [Multiaddr.parse(text).to_bytes() for text in TEXTS[:4]]
+BINARY += [ALICE.peer_id.cid_bytes, RoutedAddr.parse(TEXTS[5]).to_bytes()]
+
+
+def _payload(hello):
+    def parse(data):
+        value = Payload.parse(data, hello=hello)
+        if value.version == 1:
+            again = Payload.parse(value.emit(), hello=hello)
+            promise(again == value, f"{value} does not come back")
+
+    return parse
+
+
+def _label(data):
+    value = Label(data)
+    promise(Label.parse(str(value)) == value, f"{value} does not come back")
+    for code in Code:
+        for prefix in value.prefixes[:3]:
+            mend(value, code, prefix)
+
+
+def _quote(data):
+    Quote.parse(data[:24].ljust(24, b"\0"))
+
+
+def _back(data):
+    back_label(1 + data[0] if data else 1, data[1:])
+
+
+def _signature(data):
+    xeddsa.verify(ALICE.peer_id.key, b"fuzz", data[64:], data[:64])
+
+
+def _trace(data):
+    trace_nonce(data)
+    TraceAnswer.parse(data)
+
+
+def _same_text(parse):
+    def check(text):
+        value = parse(text)
+        promise(parse(str(value)) == value, f"{value} does not come back")
+
+    return check
+
+
+def _same_bytes(parse):
+    def check(data):
+        value = parse(data)
+        promise(parse(value.to_bytes()) == value, f"{value} does not come back")
+
+    return check
+
+
+def _emitted(parse):
+    def check(data):
+        value = parse(data)
+        again = value is None or parse(value.emit())
+        promise(value is None or again == value, f"{value} does not come back")
+
+    return check
+
+
+READ_BYTES = (
+    _emitted(Hello.parse),
+    _emitted(Response.parse),
+    _emitted(CookieReply.parse),
+    _emitted(Notice.parse),
+    _emitted(TraceAnswer.parse),
+    _emitted(ForwardHeader.parse),
+    _emitted(control.parse),
+    _emitted(Piece.parse),
+    _payload(hello=True),
+    _payload(hello=False),
+    parse_table,
+    _label,
+    _quote,
+    _back,
+    _trace,
+    check_key,
+    PeerID,
+    State.parse,
+)
+READ_BINARY = (_same_bytes(Multiaddr.from_bytes), _same_bytes(RoutedAddr.from_bytes))
+READ_TEXT = (
+    _same_text(Multiaddr.parse),
+    _same_text(Endpoint.parse),
+    _same_text(Label.parse),
+    _same_text(PeerID.parse),
+    _same_text(RoutedAddr.parse),
+    parse_target,
+)
+MAKERS = (
+    lambda random: random.randbytes(random.randrange(200)),
+    lambda random: random.choice(SEEDS),
+    control_message,
+    piece,
+    lambda random: forward(random, [1, 300], random.choice(PACKETS)),
+    lambda random: notice(random, PACKETS),
+    lambda random: hello_payload(random, random.randbytes(12)),
+    lambda random: hello_payload(random, b""),
+    lambda random: label(random, [1, 300]),
+)
+
+
+def run(random: Random, count: int, meter: Meter) -> None:
+    """One round."""
+    meter.start()
+    for number in range(count):
+        if number % 4 == 0:
+            _text(random)
+        else:
+            _bytes(random)
+    meter.stop(GROWTH)
+
+
+def _bytes(random: Random) -> None:
+    data = random.choice(MAKERS)(random)
+    if random.random() < 0.8:
+        data = mutated(random, data, SEEDS)
+    for read in READ_BYTES:
+        _try(read, data)
+    if random.random() < 0.05:
+        _try(_signature, data)
+    _try(random.choice(READ_BINARY), mutated(random, random.choice(BINARY), BINARY))
+
+
+def _text(random: Random) -> None:
+    raw = random.choice(TEXTS).encode()
+    text = mutated(random, raw, BINARY).decode("utf-8", "replace")
+    for read in READ_TEXT:
+        _try(read, text)
+    if random.random() < 0.1:
+        _try(KeyFile.parse, mutated(random, TEXTS[-1].encode(), BINARY).decode("utf-8", "replace"))
+
+
+def _try(read, data) -> None:
+    try:
+        read(data)
+    except Malformed:
+        pass
