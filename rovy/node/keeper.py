@@ -120,14 +120,15 @@ class Keeper:
                 found.append(Multiaddr.of(Endpoint(local.address, socket.bound.port), own))
         return found
 
-    def close(self) -> None:
-        """Stop trying."""
+    async def close(self) -> None:
+        """Stop trying, and wait until nothing of it is left."""
         self._closed = True
         for kept in self._peerings.kept.values():
             if kept.retry:
                 kept.retry.cancel()
         for task in self._tasks:
             task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _attempt(self, kept: Kept) -> None:
         if self._closed:

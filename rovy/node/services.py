@@ -86,7 +86,7 @@ class Services(Hooks):
 
     async def close(self) -> None:
         """Tell the peers, stop everything."""
-        self.keeper.close()
+        await self.keeper.close()
         self.peerings.close()
         now = self.engine.now()
         for session in self.engine.sessions:
@@ -321,24 +321,26 @@ class Services(Hooks):
         self, peer: PeerID, codec: str, payload: bytes, timeout: float
     ) -> bytes | None:
         """Put the request into the hello that opens the session, where there is none."""
-        if self.engine.sessions.with_peer(peer) or len(payload) > MAX_EARLY:
-            return None
         paths = self.keeper.remembered(peer)
-        if not paths:
+        if self.engine.sessions.with_peer(peer) or len(payload) > MAX_EARLY or not paths:
             return None
-        opened = asyncio.create_task(self.open(peer, paths, timeout, request=Early(codec, payload)))
-        await asyncio.sleep(0)
+        opening = asyncio.create_task(
+            self.open(peer, paths, timeout, request=Early(codec, payload))
+        )
+        await asyncio.sleep(0)  # now the hello is out, and the session has its number
         session = self.engine.sessions.with_peer(peer)
+        answer: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
         if session is None or session.opening is None:
-            await opened
-            return None
-        future = self._early[session.id] = asyncio.get_running_loop().create_future()
+            answer.set_result(None)
+        else:
+            self._early[session.id] = answer
         try:
-            await opened
-            answer: bytes | None = await future
-            return answer
+            await opening
+            return await answer
         finally:
-            self._early.pop(session.id, None)
+            opening.cancel()
+            if session:
+                self._early.pop(session.id, None)
 
     async def _wait_open(self, peer: PeerID, timeout: float) -> Session:
         future: asyncio.Future[Session] = asyncio.get_running_loop().create_future()

@@ -106,7 +106,10 @@ class Asking:
             return
         opening = session.opening
         try:
-            payload = Payload.parse(opening.noise.read(message.noise), hello=False)
+            plain = opening.noise.read(message.noise)
+            core.pending.pop(opening.index)  # it can be read once
+            opening.made = now - FRESH_HELLO
+            payload = Payload.parse(plain, hello=False)
         except Malformed:
             core.guard.refused["malformed"] += 1
             return

@@ -46,6 +46,8 @@ class PathState:
     rtt: float | None = None
     spread: float = 0.0
     """How far measured round trips lie from `rtt`, a moving average; seconds."""
+    samples: int = 0
+    """How many round trips went into `rtt`, at most 8."""
     jitter: float = 0.0
     """How far they lie from the one before, likewise."""
     answered_at: float = 0.0
@@ -123,12 +125,13 @@ class PathState:
         return True
 
     def sample(self, rtt: float) -> None:
-        """Add a measured round trip, seconds (RFC 6298's smoothing)."""
+        """Add a measured round trip, seconds (RFC 6298's smoothing, a plain mean at first)."""
         if self.rtt is None:
             self.rtt = self._last = rtt
         self.spread += (abs(rtt - self.rtt) - self.spread) / 4
         self.jitter += (abs(rtt - self._last) - self.jitter) / 4
-        self.rtt += (rtt - self.rtt) / 8
+        self.samples = min(self.samples + 1, 8)
+        self.rtt += (rtt - self.rtt) / self.samples
         self._last = rtt
 
 

@@ -175,9 +175,12 @@ class Upkeep:
         core.sync(session, now)
         core.tables.unwatch(session.id)
         if session.paths.active is active:
+            restart = session.silent_since + RESTART - active.patience
             session.watch_at = now + active.repeat
-            if now - session.silent_since >= RESTART - active.patience:
+            if now >= restart:
                 self._asking.open(session, now)
+            else:
+                session.watch_at = min(session.watch_at, restart)
 
     def _probe_all(self, session: Session, now: float) -> None:
         paths = session.paths
