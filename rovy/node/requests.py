@@ -60,7 +60,10 @@ class Requests:
             return None
         try:
             answer = answerer(peer, body)
-        except RovyError:
+        except RovyError as error:
+            return bytes((FAILED,)) + str(error).encode()[:200]
+        except Exception:
+            log.exception("the handler of %s failed", codec)
             return bytes((FAILED,))
         return bytes((OK,)) + answer if isinstance(answer, bytes) else None
 
@@ -85,7 +88,7 @@ class Requests:
         if request.id in seen:
             reply = seen[request.id]
             if reply:
-                self._engine.tell(session, reply)
+                self._tell(session, reply)
             return
         answerer = self.answerers.get(request.codec)
         if answerer is None or len(self._tasks) >= RUNNING:

@@ -360,6 +360,23 @@ async def test_a_response_under_another_psk_is_refused():
 
 
 @virtual
+async def test_a_response_of_the_peer_that_does_not_read_costs_a_new_hello():
+    async with pair(joined=False) as (lab, a, b):
+        with lab.lost(lambda p: p.type == Type.RESPONSE):
+            opening = asyncio.create_task(a.connect(lab.url(b)))
+            await asyncio.sleep(0.1)
+            hello = lab.hellos(a)[0]
+            faulty = Responder(KEYS[1], hello.noise, NO_PSK, lambda: b"\x22" * 32)
+            signed = Response(7, hello.sender, faulty.write(b"\x01\xff"), b"", b"").signed()
+            for _ in range(2):
+                lab.inject(b, a, forge_mac1(signed, a))
+        assert a.stats().refused == {"malformed": 1, "response: not asked": 1}
+        assert session(a, b).state is State.OPENING
+        await opening
+        assert lab.hellos(a)[-1].noise != hello.noise
+
+
+@virtual
 async def test_one_node_serves_two_networks():
     both = NodeConfig(psks=(PRIVATE.psks[0], NO_PSK))
     async with Lab() as lab:

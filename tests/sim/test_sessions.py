@@ -346,6 +346,19 @@ async def test_a_peer_that_is_silent_on_all_paths_is_opened_anew_and_its_old_key
         assert "session_closed" not in lab.kinds(a)
 
 
+@pytest.mark.parametrize("latency", [0.3, 0.5, 1.0])
+@virtual
+async def test_a_slow_path_is_not_given_up_before_its_first_answer(latency):
+    async with pair(kept=True, latency=latency) as (lab, a, b):
+        await asyncio.sleep(60)
+        for node in (a, b):
+            assert lab.kinds(node).count("session_established") == 1
+            (path,) = node.sessions()[0].paths
+            assert path.valid
+            assert path.rtt == pytest.approx(2 * latency, rel=0.05)
+        assert len({hello.noise for hello in lab.hellos(a)}) == 1
+
+
 @virtual
 async def test_a_hello_that_nobody_answers_leaves_the_session_as_it_was():
     async with pair(kept=True) as (lab, a, b):
@@ -436,6 +449,7 @@ async def test_a_session_in_use_goes_on():
         assert len(lab.got[b]) == 60
 
 
+@pytest.mark.slow
 @virtual
 async def test_a_kept_session_goes_on_without_use():
     async with pair(kept=True) as (lab, a, b):
