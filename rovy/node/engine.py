@@ -237,6 +237,15 @@ class Engine:
         expects = isinstance(message, control.Request | control.Reply)
         self._seal(session, CONTROL, [message.emit()], path, now, expects=expects)
 
+    def _tell_if_fits(
+        self, session: Session, message: Control, path: Path | None, now: float
+    ) -> None:
+        """Only a long table of codecs can fail here, told to a peer that takes no pieces."""
+        try:
+            self._control_out(session, message, path, now)
+        except UsageError:
+            self.counts["control too long"] += 1
+
     def _pieces(
         self,
         session: Session,
@@ -345,7 +354,7 @@ class Engine:
             case Tell(number, message, path):
                 session = self.sessions.get(number)
                 if session and session.sending:
-                    self._control_out(session, message, path, now)
+                    self._tell_if_fits(session, message, path, now)
             case Closing(number, reason):
                 self.sessions.finish(number, reason)
             case _:

@@ -164,9 +164,11 @@ class Answering:
         core, room = self._core, admitted.size - RESPONSE_FIXED
         request = admitted.payload.request
         answer = self._early(admitted.peer, request.codec, request.body) if request else None
-        payload = core.payload(room, answer=answer)
-        fits = answer is None or len(payload.emit()) <= room
-        return payload if fits else core.payload(room)
+        if answer is not None and len(answer) < room:
+            payload = core.payload(room, answer=answer)
+            if len(payload.emit()) <= room:
+                return payload
+        return core.payload(room)
 
     def _send_version(self, admitted: Admitted, path: Path) -> None:
         """Answer a foreign version with ours, so that its user learns of it; no keys result."""
