@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from struct import Struct
 
 from rovy.address.multiaddr import Endpoint
@@ -19,37 +19,24 @@ from rovy.dataplane.types import Run
 from rovy.errors import Malformed, UsageError
 from rovy.io.base import LocalAddress, LocalSocket, Receiver
 from rovy.io.fair import FairQueue
+from rovy.io.ingress import BUFFER, Ingress
 from rovy.io.interfaces import Watcher, local_addresses
+from rovy.io.sockaddr import IP_PKTINFO, IPV6_PKTINFO, Address, Ancillary, destination, direct
 
 SOL_UDP, UDP_SEGMENT, UDP_GRO = 17, 103, 104
-IP_PKTINFO, IPV6_RECVPKTINFO, IPV6_PKTINFO = 8, 49, 50
+IPV6_RECVPKTINFO = 49
 IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, PMTUDISC_PROBE = 10, 23, 3
 SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
 MSG_TRUNC = int(socket.MSG_TRUNC)
 MAX_SEGMENTS = 64
 MAX_BYTES = 65000
-BUFFER = 65536
 SOCKET_BUFFER = 4 << 20
 READS = 64
 """Reads per readiness, before others get their turn."""
-PASS = 1 << 19
-"""Bytes of sessions' batches handled before the loop gets its turn."""
-STRANGE_PASS = 8
-"""Batches of strangers handled in that time, if no session's waits."""
-STRANGE_BYTES = 16384
-"""What a queue of strangers holds: some handshakes, not a standing flood."""
 SOURCES = 16384
 MAX_PORT = 65535
-OVERHEAD = 256
-"""Bytes a queued batch is counted more than its data, for the objects around it."""
-STRANGERS = 16
-"""Queues that all sources without a session share."""
 _SEGMENT = Struct("=H")
-_PKTINFO4 = Struct("=i4s4s")
-_PKTINFO6 = Struct("=16si")
 _GONE = {errno.EADDRNOTAVAIL, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENODEV}
-_Address = tuple[str, int] | tuple[str, int, int, int]
-_Ancillary = list[tuple[int, int, bytes]]
 
 
 class UdpUnderlay:
@@ -144,7 +131,7 @@ class UdpSocket:
         sock: socket.socket,
         loop: asyncio.AbstractEventLoop,
         receiver: Receiver,
-        ingress: "Ingress",
+        ingress: Ingress,
         offload: bool,
     ) -> None:
         self.number = number
@@ -156,8 +143,8 @@ class UdpSocket:
         self._gso = offload
         self._gro = offload and _try_option(sock, SOL_UDP, UDP_GRO, 1)
         self._size = BUFFER if self._gro else 9216
-        self._sources: dict[tuple[_Address, bytes], Direct] = {}
-        self._targets: dict[Direct, tuple[_Address, _Ancillary]] = {}
+        self._sources: dict[tuple[Address, bytes], Direct] = {}
+        self._targets: dict[Direct, tuple[Address, Ancillary]] = {}
         self._waiting: FairQueue[int, Run] = FairQueue()
         loop.add_reader(sock.fileno(), self._readable)
 
@@ -193,7 +180,7 @@ class UdpSocket:
         self._ingress.run()
 
     def _read(
-        self, buffer: bytearray, length: int, ancillary: _Ancillary, flags: int, address: _Address
+        self, buffer: bytearray, length: int, ancillary: Ancillary, flags: int, address: Address
     ) -> None:
         size, info = length, b""
         for level, kind, data in ancillary:
@@ -213,9 +200,9 @@ class UdpSocket:
         elif not self._ingress.put(source, buffer, length, size):
             self.counts["ingress queue full"] += -(-length // size)
 
-    def _source(self, address: _Address, info: bytes) -> Direct | None:
+    def _source(self, address: Address, info: bytes) -> Direct | None:
         try:
-            source = _direct(self.number, address, info, v6=self._v6)
+            source = direct(self.number, address, info, v6=self._v6)
         except (Malformed, OSError):
             self.counts["unusable source"] += 1
             return None
@@ -247,7 +234,7 @@ class UdpSocket:
         return None
 
     def _send_part(
-        self, part: memoryview, size: int, address: _Address, ancillary: _Ancillary
+        self, part: memoryview, size: int, address: Address, ancillary: Ancillary
     ) -> None:
         if len(part) > size:
             segment = (SOL_UDP, UDP_SEGMENT, _SEGMENT.pack(size))
@@ -257,10 +244,10 @@ class UdpSocket:
         self.counts["packets_sent"] += -(-len(part) // size)
         self.counts["bytes_sent"] += len(part)
 
-    def _target(self, path: Direct) -> tuple[_Address, _Ancillary]:
+    def _target(self, path: Direct) -> tuple[Address, Ancillary]:
         if len(self._targets) >= SOURCES:
             self._targets.clear()
-        target = _destination(path, v6=self._v6)
+        target = destination(path, v6=self._v6)
         self._targets[path] = target
         return target
 
@@ -290,86 +277,6 @@ class UdpSocket:
                 break
         if not self._waiting:
             self._loop.remove_writer(self._sock.fileno())
-
-
-Batch = tuple[Direct, bytearray, int, int]
-"""Source, buffer, length, segment size."""
-
-
-class Ingress:
-    """Read buffers on their way to the data plane, in fair turns between sources.
-
-    Paths of open sessions have a queue each and go first; all others share 16 short ones, with a
-    few turns of their own, so that a flood from made-up addresses cannot starve an open session,
-    nor busy sessions keep all strangers out.
-    """
-
-    def __init__(self) -> None:
-        self._queue: FairQueue[int, Batch] = FairQueue(most=4 << 20, keys=4096)
-        self._strange: FairQueue[int, Batch] = FairQueue(most=STRANGE_BYTES)
-        self._pool: list[bytearray] = []
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._receiver: Receiver | None = None
-        self._scheduled = False
-        self.counts: Counter[str] = Counter()
-
-    def start(self, loop: asyncio.AbstractEventLoop, receiver: Receiver) -> None:
-        """From now on, hand batches to this receiver."""
-        self._loop, self._receiver = loop, receiver
-
-    def stop(self) -> None:
-        """Hand on nothing more."""
-        self._receiver = None
-
-    def buffer(self) -> bytearray:
-        """A buffer of 64 KB to read into."""
-        return self._pool.pop() if self._pool else bytearray(BUFFER)
-
-    def give_back(self, buffer: bytearray) -> None:
-        """A buffer is free again; up to 64 are kept."""
-        if len(self._pool) < 64:
-            self._pool.append(buffer)
-
-    def put(self, source: Direct, buffer: bytearray, length: int, size: int) -> bool:
-        """Queue a batch; False where its source has too much waiting. Short ones are copied."""
-        known = self._receiver is not None and self._receiver.knows(source)
-        if length < BUFFER // 4:
-            self.give_back(buffer)
-            buffer = bytearray(memoryview(buffer)[:length])
-        batch, cost = (source, buffer, length, size), len(buffer) + OVERHEAD
-        if known and self._queue.put(id(source), batch, cost):
-            return True
-        group = hash(source.remote.host) % STRANGERS
-        if not known and self._strange.put(group, batch, cost):
-            return True
-        if len(buffer) == BUFFER:
-            self.give_back(buffer)
-        return False
-
-    def run(self) -> None:
-        """Handle some batches; the rest after the loop's other work, reading included."""
-        for source, buffer, length, size in self._batches():
-            if self._receiver is not None:
-                self._receiver.receive(buffer, length, size, source)
-            if len(buffer) == BUFFER:
-                self.give_back(buffer)
-        if (self._queue or self._strange) and not self._scheduled and self._loop:
-            self._scheduled = True
-            self._loop.call_soon(self._again)
-
-    def _batches(self) -> Iterator[Batch]:
-        """One of a stranger's, then the sessions', then, if these are done, more of strangers'."""
-        turns = ((self._strange, 1), (self._queue, PASS), (self._strange, STRANGE_PASS))
-        for queue, most in turns:
-            while most > 0 and (taken := queue.take()):
-                yield taken[1]
-                most -= 1 if queue is self._strange else taken[1][2]
-            if most <= 0 and queue is self._queue:
-                return
-
-    def _again(self) -> None:
-        self._scheduled = False
-        self.run()
 
 
 def _bound(endpoint: Endpoint, port: int) -> socket.socket:
@@ -404,38 +311,3 @@ def _try_option(sock: socket.socket, level: int, option: int, value: int) -> boo
     except OSError:
         return False
     return True
-
-
-def _direct(number: int, address: _Address, info: bytes, *, v6: bool) -> Direct:
-    """The path a datagram came by. Raises `Malformed` for port 0."""
-    host, _, zone_text = address[0].partition("%")
-    if not v6:
-        ifindex, _, local = _PKTINFO4.unpack(info) if info else (0, b"", b"")
-        name = socket.inet_ntoa(local) if local else ""
-        return Direct(number, Endpoint.canonical(host, address[1]), name, 0 if name else ifindex)
-    local, ifindex = _PKTINFO6.unpack(info) if info else (b"", 0)
-    scope = address[3] if len(address) > 3 else 0
-    zone = zone_text or (socket.if_indextoname(scope) if scope else "")
-    remote = Endpoint.canonical(host, address[1], zone if host.startswith("fe80:") else "")
-    name = socket.inet_ntop(socket.AF_INET6, local) if local else ""
-    return Direct(number, remote, name, ifindex if host.startswith("fe80:") else 0)
-
-
-def _destination(path: Direct, *, v6: bool) -> tuple[_Address, _Ancillary]:
-    """What sendmsg wants for a path: the address, and PKTINFO for its source."""
-    remote = path.remote
-    if not v6:
-        local = socket.inet_aton(path.local) if path.local else bytes(4)
-        info = _PKTINFO4.pack(path.ifindex, local, bytes(4))
-        ancillary = [(socket.IPPROTO_IP, IP_PKTINFO, info)] if path.local or path.ifindex else []
-        return (remote.host, remote.port), ancillary
-    scope = 0
-    if remote.zone:
-        try:
-            scope = socket.if_nametoindex(remote.zone)
-        except OSError:
-            scope = path.ifindex
-    packed = socket.inet_pton(socket.AF_INET6, path.local) if path.local else bytes(16)
-    info = _PKTINFO6.pack(packed, path.ifindex)
-    ancillary = [(socket.IPPROTO_IPV6, IPV6_PKTINFO, info)] if path.local else []
-    return (remote.host, remote.port, 0, scope), ancillary

@@ -20,7 +20,8 @@ from typing import Any, Self
 from rovy.address.multiaddr import Endpoint
 from rovy.address.path import Direct
 from rovy.dataplane.pure import PureDataPlane
-from rovy.io.udp import BUFFER, SOCKET_BUFFER, SOL_UDP, UDP_GRO, UDP_SEGMENT, UdpUnderlay
+from rovy.io.ingress import BUFFER
+from rovy.io.udp import SOCKET_BUFFER, SOL_UDP, UDP_GRO, UDP_SEGMENT, UdpUnderlay
 from tests.bench.aead import raw_open, raw_seal
 from tests.bench.children import Child, cores
 from tests.bench.record import Result
