@@ -140,7 +140,7 @@ class Node:
         services = self._running
         peer, paths = await services.paths_to(_target(target), timeout)
         if peer != self.peer_id:
-            await services.open(peer, paths, timeout, psk=psk)
+            await services.waiters.open(peer, paths, timeout, psk=psk)
         return peer
 
     def keep(self, target: str | Target, *, name: str = "") -> PeerID:
@@ -163,7 +163,7 @@ class Node:
         if peer == self.peer_id:
             self._running.deliver_own(codec, payload)
             return
-        session = await self._running.open(peer, [], timeout)
+        session = await self._running.waiters.open(peer, [], timeout)
         self._running.engine.send(session, codec, [payload])
 
     async def request(

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 
 from rovy.address.keys import PeerID, PrivateKey
 from rovy.address.label import Label
@@ -24,6 +24,7 @@ from rovy.node.notices import Notices
 from rovy.node.peerings import Peerings
 from rovy.node.ping import Pings, Pong
 from rovy.node.requests import Answerer, Requests, unpack
+from rovy.node.waiters import Waiters
 from rovy.session.events import (
     Action,
     Closed,
@@ -35,10 +36,7 @@ from rovy.session.events import (
 from rovy.session.session import Session
 from rovy.wire.control import Control, Peering, ProbeAnswer, Reply, Request
 from rovy.wire.notice import Notice
-from rovy.wire.payload import Early
 
-MAX_EARLY = 512
-"""Bytes of a request that may ride in a hello."""
 UNREAD = 1000
 log = logging.getLogger(__name__)
 
@@ -73,11 +71,10 @@ class Services(Hooks):
         self.notices = Notices(self.engine, private, config.notice_rate, self._tell)
         self.peerings = Peerings(self.engine, config, slots, self._tell)
         self.keeper = Keeper(self.engine, self.peerings)
+        self.waiters = Waiters(self.engine, self.keeper)
         self.pings = Pings(self.engine)
         self._handlers: dict[str, Callable[[PeerID, bytes], object]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._opening: dict[PeerID, list[asyncio.Future[Session]]] = {}
-        self._early: dict[int, asyncio.Future[bytes | None]] = {}
         self._readers: set[asyncio.Queue[NodeEvent | None]] = set()
 
     def start(self, sockets: list[LocalSocket]) -> None:
@@ -134,36 +131,6 @@ class Services(Hooks):
             raise UsageError(f"{target} does not say whom to expect there: add /rovy/<peer id>")
         return target.peer, await self.keeper.paths(target)
 
-    async def open(
-        self,
-        peer: PeerID,
-        paths: Sequence[Path],
-        timeout: float,
-        *,
-        psk: bytes | None = None,
-        request: Early | None = None,
-    ) -> Session:
-        """A session that can send. Raises `Unreachable`."""
-        sessions = self.engine.sessions
-        session = sessions.with_peer(peer)
-        if session is None or paths:
-            known = [*paths, *self.keeper.remembered(peer)]
-            if not known and session is None:
-                raise Unreachable(
-                    "no route", f"no way to {peer} is known: name an address or route"
-                )
-            session = sessions.connect(
-                peer,
-                known,
-                self.engine.now(),
-                psk=psk,
-                request=request,
-            )
-            self.engine.pump()
-        if session.sending and session.path:
-            return session
-        return await self._wait_open(peer, timeout)
-
     async def request(self, peer: PeerID, codec: str, payload: bytes, timeout: float) -> bytes:
         """See `Node.request`."""
         if peer == self._own:
@@ -172,10 +139,10 @@ class Services(Hooks):
                 raise Unreachable("unknown codec", f"nothing here answers {codec} at once")
             return unpack(answer[0], answer[1:], peer)
         deadline = self.engine.now() + timeout
-        early = await self._ask_early(peer, codec, payload, timeout)
+        early = await self.waiters.ask_early(peer, codec, payload, timeout)
         if early is not None:
             return unpack(early[0], early[1:], peer)
-        session = await self.open(peer, [], deadline - self.engine.now())
+        session = await self.waiters.open(peer, [], deadline - self.engine.now())
         return await self.requests.request(session, codec, payload, deadline - self.engine.now())
 
     async def ping(self, target: Target, size: int, timeout: float) -> Pong:
@@ -183,7 +150,7 @@ class Services(Hooks):
         peer, paths = await self.paths_to(target, timeout)
         if peer == self._own:
             return Pong(peer, 0.0, None, size)
-        session = await self.open(peer, paths, timeout)
+        session = await self.waiters.open(peer, paths, timeout)
         way = paths[0] if isinstance(target, Label) and target.hops > 1 else None
         return await self.pings.ping(session, way, size, timeout)
 
@@ -280,11 +247,9 @@ class Services(Hooks):
                 if session and peer not in self.peerings.by_peer:
                     self.peerings.refresh(session)
                 if session and path:
-                    self._opened(session)
+                    self.waiters.opened(session)
             case EarlyAnswer(number, answer):
-                future = self._early.pop(number, None)
-                if future and not future.done():
-                    future.set_result(answer)
+                self.waiters.answered(number, answer)
             case VersionMismatch(peer, version):
                 log.warning("%s speaks protocol version %d, we speak 1", peer, version)
                 self._tell("version_mismatch", peer, str(version))
@@ -317,45 +282,6 @@ class Services(Hooks):
             return self._own
         raise Unreachable("unknown", f"no session with {address}: name its /rovy/<peer id>")
 
-    async def _ask_early(
-        self, peer: PeerID, codec: str, payload: bytes, timeout: float
-    ) -> bytes | None:
-        """Put the request into the hello that opens the session, where there is none."""
-        paths = self.keeper.remembered(peer)
-        if self.engine.sessions.with_peer(peer) or len(payload) > MAX_EARLY or not paths:
-            return None
-        opening = asyncio.create_task(
-            self.open(peer, paths, timeout, request=Early(codec, payload))
-        )
-        await asyncio.sleep(0)  # now the hello is out, and the session has its number
-        session = self.engine.sessions.with_peer(peer)
-        answer: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
-        if session is None or session.opening is None:
-            answer.set_result(None)
-        else:
-            self._early[session.id] = answer
-        try:
-            await opening
-            return await answer
-        finally:
-            opening.cancel()
-            if session:
-                self._early.pop(session.id, None)
-
-    async def _wait_open(self, peer: PeerID, timeout: float) -> Session:
-        future: asyncio.Future[Session] = asyncio.get_running_loop().create_future()
-        waiting = self._opening.setdefault(peer, [])
-        waiting.append(future)
-        try:
-            async with asyncio.timeout(timeout):
-                return await future
-        except TimeoutError:
-            raise Unreachable("no answer", f"{peer} did not answer in {timeout:g} s") from None
-        finally:
-            waiting.remove(future)
-            if not waiting and self._opening.get(peer) is waiting:
-                del self._opening[peer]
-
     def _established(self, number: int, peer: PeerID, first: bool) -> None:
         session = self.engine.sessions.get(number)
         if session is None:
@@ -365,24 +291,13 @@ class Services(Hooks):
             self._tell("session_established", peer, str(session.path or ""))
         self.peerings.refresh(session)
         self.keeper.spread(session)
-        self._opened(session)
-
-    def _opened(self, session: Session) -> None:
-        """Whoever waits for the session can send now."""
-        for future in self._opening.get(session.peer, []):
-            if session.sending and session.path and not future.done():
-                future.set_result(session)
+        self.waiters.opened(session)
 
     def _closed(self, number: int, peer: PeerID, reason: str) -> None:
         self.requests.forget(number)
         self.peerings.drop(peer, reason)
         self._tell("session_closed", peer, reason)
-        future = self._early.pop(number, None)
-        if future and not future.done():
-            future.set_result(None)
-        for waiter in self._opening.get(peer, []):
-            if not waiter.done():
-                waiter.set_exception(Unreachable(reason, f"{peer}: {reason}"))
+        self.waiters.closed(number, peer, reason)
         self.keeper.lost(peer, reason)
 
     def _deliver(self, peer: PeerID, codec: str, payload: bytes) -> None:
