@@ -93,11 +93,11 @@ system: venv ## tests with real sockets and daemons in network namespaces
 		echo 'system: LEFT OUT, no test of tests/system has run; see above' >&2; \
 	fi
 
-fuzz: venv ## feed hostile input to the parsers and to a node
-	@$(PY) -m tests.fuzz
+fuzz: venv ## feed hostile input to parsers and nodes (ARGS='--minutes 60 --seed x')
+	@$(PY) -m tests.fuzz $(ARGS)
 
-soak: deps venv ## run a network of real daemons for long and watch its memory
-	@$(ISOLATED) $(PY) -m testnet.soak
+soak: deps venv ## run a network of real daemons under change (ARGS='--minutes 30')
+	@$(ISOLATED) $(PY) -m testnet.soak $(ARGS)
 
 bench: deps venv ## measure; the results go to build/bench.json
 	@mkdir -p build

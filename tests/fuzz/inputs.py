@@ -34,7 +34,11 @@ def mutated(random: Random, data: bytes, others: list[bytes]) -> bytes:
 
 def _flip(random: Random, data: bytes, others: list[bytes]) -> bytes:
     at = random.randrange(len(data) or 1)
-    return data[:at] + bytes(b ^ (1 << random.randrange(8)) for b in data[at : at + 1]) + data[at + 1 :]
+    return (
+        data[:at]
+        + bytes(b ^ (1 << random.randrange(8)) for b in data[at : at + 1])
+        + data[at + 1 :]
+    )
 
 
 def _edge(random: Random, data: bytes, others: list[bytes]) -> bytes:
@@ -45,7 +49,9 @@ def _edge(random: Random, data: bytes, others: list[bytes]) -> bytes:
 def _length(random: Random, data: bytes, others: list[bytes]) -> bytes:
     """Something that may be a 16-bit length, or counter, or index."""
     at = random.randrange(len(data) or 1)
-    number = random.choice((0, 1, len(data), len(data) - at, 0x7FFF, 0xFFFF, random.randrange(1500)))
+    number = random.choice(
+        (0, 1, len(data), len(data) - at, 0x7FFF, 0xFFFF, random.randrange(1500))
+    )
     return data[:at] + (number & 0xFFFF).to_bytes(2, "big") + data[at + 2 :]
 
 
@@ -95,8 +101,10 @@ def stray(random: Random, corpus: list[bytes]) -> bytes:
 def with_mac1(random: Random, data: bytes, receiver: PeerID) -> bytes:
     """The datagram with a first MAC that is right, which anybody can make who knows the key."""
     signed = data[:-32]
-    return signed + mac(mac1_key(receiver.key, NO_PSK), signed) + random.choice(
-        (bytes(16), random.randbytes(16))
+    return (
+        signed
+        + mac(mac1_key(receiver.key, NO_PSK), signed)
+        + random.choice((bytes(16), random.randbytes(16)))
     )
 
 
@@ -130,7 +138,9 @@ def control_message(random: Random) -> bytes:
                 name(random),
                 random.randbytes(random.randrange(100)),
             ).emit(),
-            lambda: Reply(random.getrandbits(32), random.randrange(256), random.randbytes(9)).emit(),
+            lambda: Reply(
+                random.getrandbits(32), random.randrange(256), random.randbytes(9)
+            ).emit(),
             lambda: bytes((random.randrange(8, 256),)) + random.randbytes(random.randrange(40)),
         )
     )()

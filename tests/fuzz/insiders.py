@@ -26,7 +26,7 @@ from tests.fuzz.inputs import (
 )
 from tests.fuzz.world import EPOCH, MALLORY, World
 
-GROWTH = 16 * MEGABYTE
+GROWTH = 4 * MEGABYTE
 """Sessions of up to 64 strangers, each with its replay windows, pieces, and 64 replies."""
 PAUSES = (0.0, 0.0, 0.001, 0.03, 0.3, 0.3, 3.0, 30.0)
 CROWD = private_keys(64, skip=2)
@@ -89,7 +89,9 @@ class Insider:
         path = self.node._running.engine.sessions.with_peer(self.target.peer_id).path
         if not isinstance(path, Direct):
             path = Direct(0, self.world.endpoint(self.target))
-        for run in plane.seal(session.id, codec, [plain], self.node._running.engine.now(), path).runs:
+        for run in plane.seal(
+            session.id, codec, [plain], self.node._running.engine.now(), path
+        ).runs:
             source = self.home if self.random.random() < 0.9 else self.world.elsewhere()
             self.world.inject(source, self.target, bytes(run.data))
 
@@ -130,8 +132,12 @@ class Insider:
         """Open a session and say a few things in it."""
         noise, hello = self._make_hello(key)
         if self.random.random() < 0.1:
-            hello = with_mac1(self.random, mutated(self.random, hello, PACKETS), self.target.peer_id)
-        source = Endpoint(f"203.0.113.{self.random.randrange(256)}", 1 + self.random.randrange(65535))
+            hello = with_mac1(
+                self.random, mutated(self.random, hello, PACKETS), self.target.peer_id
+            )
+        source = Endpoint(
+            f"203.0.113.{self.random.randrange(256)}", 1 + self.random.randrange(65535)
+        )
         heard: list[bytes] = []
         self.world.net.filters.append(tap := _tap(source, heard))
         self.world.inject(source, self.target, hello)

@@ -15,7 +15,7 @@ from tests.fuzz import audit
 from tests.fuzz.audit import MEGABYTE, Meter, promise
 from tests.fuzz.inputs import DATA, FORWARDS, PACKETS, mutated, notice, payload, stray
 
-GROWTH = 6 * MEGABYTE
+GROWTH = 2 * MEGABYTE
 """The interned labels, 4096 at most, are nearly all of it."""
 SLOTS = {1: 1, 2: 239, 3: 240, 4: 3839, 5: 17, 6: 0, 7: 18}
 """Session -> slot. Session 5 has a path of 300 bytes, 6 no slot, 7 no direct path."""

@@ -8,7 +8,7 @@ from tests.fuzz.audit import MEGABYTE, Meter, promise
 from tests.fuzz.inputs import GOLDEN_HELLOS, mutated, stray, with_mac1
 from tests.fuzz.world import World
 
-GROWTH = 8 * MEGABYTE
+GROWTH = 2 * MEGABYTE
 """Of three nodes: 4096 limits a node for sources are nearly all of it."""
 PAUSES = (0.0, 0.0, 0.001, 0.03, 0.3, 2.0, 20.0)
 
