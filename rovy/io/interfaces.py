@@ -32,10 +32,20 @@ class Watcher:
         self._timer: asyncio.TimerHandle | None = None
         self._sock: socket.socket | None = None
         with suppress(OSError, AttributeError):
-            self._sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-            self._sock.setblocking(False)
-            self._sock.bind((0, _GROUPS))
-            loop.add_reader(self._sock.fileno(), self._readable)
+            sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+            try:
+                sock.setblocking(False)
+                sock.bind((0, _GROUPS))
+            except OSError:
+                sock.close()
+                raise
+            self._sock = sock
+            loop.add_reader(sock.fileno(), self._readable)
+
+    @property
+    def hears(self) -> bool:
+        """Whether changes are told at all."""
+        return self._sock is not None
 
     def close(self) -> None:
         """Stop watching."""

@@ -47,6 +47,7 @@ class UdpUnderlay:
         self._sockets: list[UdpSocket] = []
         self._watcher: Watcher | None = None
         self._ingress = Ingress()
+        self._addresses: list[LocalAddress] | None = None
 
     async def open(self, listen: Sequence[Endpoint], receiver: Receiver) -> list[LocalSocket]:
         """See `Underlay`. All sockets get the same port: the named one or one after it."""
@@ -59,7 +60,7 @@ class UdpUnderlay:
             self._sockets.append(
                 UdpSocket(number, sock, loop, receiver, self._ingress, self._offload)
             )
-        self._watcher = Watcher(loop, receiver.addresses_changed)
+        self._watcher = Watcher(loop, lambda: self._changed(receiver))
         return [LocalSocket(s.number, s.bound) for s in self._sockets]
 
     def now(self) -> float:
@@ -73,7 +74,9 @@ class UdpUnderlay:
 
     def addresses(self) -> list[LocalAddress]:
         """See `Underlay`."""
-        return local_addresses()
+        if self._addresses is None or not (self._watcher and self._watcher.hears):
+            self._addresses = local_addresses()
+        return self._addresses
 
     async def resolve(self, host: str, *, v6: bool) -> list[str]:
         """See `Underlay`."""
@@ -101,6 +104,10 @@ class UdpUnderlay:
         for each in self._sockets:
             each.close()
         self._sockets.clear()
+
+    def _changed(self, receiver: Receiver) -> None:
+        self._addresses = None
+        receiver.addresses_changed()
 
     def _bind(self, listen: Sequence[Endpoint]) -> list[socket.socket]:
         last: OSError | None = None

@@ -36,6 +36,7 @@ from rovy.wire import control, piece
 from rovy.wire.control import Control
 from rovy.wire.datagram import DATA_FIXED
 from rovy.wire.notice import Notice
+from rovy.wire.payload import MAX_CODECS
 
 CONTROL = 0
 TICK = 0.001
@@ -149,6 +150,8 @@ class Engine:
     def learn_codec(self, name: str) -> None:
         """Add a codec to the table and tell the peers; its handler is the hooks' business."""
         if name not in self.codecs:
+            if len(self.codecs) >= MAX_CODECS:
+                raise UsageError(f"a node has at most {MAX_CODECS} codecs, its own two included")
             self.codecs.append(name)
             self.sessions.announce(self.codecs, self.now())
             self.pump()
@@ -318,6 +321,7 @@ class Engine:
         if codec > len(self.codecs):
             self.counts["unknown codec"] += 1
         elif self.codecs[codec - 1] == PIECE:
+            self.sessions.used(session, now)
             whole = session.pieces.add(piece.Piece.parse(payload), now)
             if whole:
                 self._whole(session, whole, path, now)

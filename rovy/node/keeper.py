@@ -92,6 +92,13 @@ class Keeper:
         loop = asyncio.get_running_loop()
         kept.retry = loop.call_later(wait * jitter, self._attempt, kept)
 
+    def leave_lost_addresses(self, session: Session) -> None:
+        """Stop using paths whose local address is gone, before a packet is lost on them."""
+        own = {local.address for local in self._engine.underlay.addresses()}
+        for path in list(session.paths.states):
+            if isinstance(path, Direct) and path.local and path.local not in own:
+                self._engine.sessions.on_path_down(session.id, path, self._engine.now())
+
     def spread(self, session: Session) -> None:
         """Try the session's remote endpoints from each of our local addresses."""
         active = [session.paths.active.path] if session.paths.active else []

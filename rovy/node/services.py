@@ -265,6 +265,7 @@ class Services(Hooks):
     def on_addresses(self) -> None:
         """See `Hooks`."""
         for session in self.engine.sessions:
+            self.keeper.leave_lost_addresses(session)
             self.keeper.spread(session)
 
     # Inside

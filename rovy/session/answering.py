@@ -10,7 +10,7 @@ from rovy.address.keys import PeerID
 from rovy.address.path import Path
 from rovy.noise.mac import mac, mac1_key
 from rovy.session.asking import Asking
-from rovy.session.const import SESSIONS, UNCONFIRMED, UNCONFIRMED_LIFE
+from rovy.session.const import SESSIONS, STRANGERS, UNCONFIRMED, UNCONFIRMED_LIFE
 from rovy.session.core import Core
 from rovy.session.events import Send, VersionMismatch
 from rovy.session.guard import Admitted
@@ -112,10 +112,13 @@ class Answering:
 
     def _stranger(self, admitted: Admitted, now: float) -> Session | None:
         core = self._core
-        full = len(core.answered) >= UNCONFIRMED or len(core.sessions) >= SESSIONS
+        full = len(core.answered) >= UNCONFIRMED or len(core.strangers) >= STRANGERS
+        full = full or len(core.sessions) >= SESSIONS
         session = None if full else core.add(admitted.peer, admitted.network.psk, now)
         if session is None:
             core.guard.refused["full"] += 1
+        else:
+            core.strangers.add(session.id)
         return session
 
     def _answer(

@@ -44,6 +44,8 @@ PATHS = 8
 HINTS = 8
 UNCONFIRMED = 1024
 SESSIONS = 65536
+STRANGERS = 8192
+"""Sessions that others opened, of all."""
 STAMPS = 65536
 STAMP_AHEAD = 3600.0
 """How far ahead of the clock the bound on timestamps is written down."""

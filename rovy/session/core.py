@@ -54,6 +54,8 @@ class Core:
         """Sessions by digest of the hello that their unconfirmed keys answer."""
         self.deferred: dict[bytes, Session] = {}
         """Sessions by digest of the peer's hello that they hold back."""
+        self.strangers: set[int] = set()
+        """Sessions that others opened and nobody here asked for."""
         self.openers: dict[int, Session] = {}
         self.out: list[Action] = []
         self.heap: list[tuple[float, int]] = []
@@ -82,6 +84,7 @@ class Core:
         session.current = None
         for path in session.known:
             self._unlist(session, path)
+        self.strangers.discard(session.id)
         del self.sessions[session.id], self.by_peer[session.peer]
         self.tables.remove_session(session.id)
         self.out.append(Closed(session.id, session.peer, reason))

@@ -99,6 +99,7 @@ class SessionLayer:
         if session is None:
             raise UsageError("too many sessions are open")
         session.kept = session.kept or kept
+        self._core.strangers.discard(session.id)
         paths = [path for path in paths if not is_own_peering(path)]
         for path in paths:
             session.hint(path)

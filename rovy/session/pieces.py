@@ -29,7 +29,7 @@ class Reassembler:
 
     def add(self, piece: Piece, now: float) -> bytes | None:
         """The whole payload where this piece completes it."""
-        self._expire(now)
+        self.expire(now)
         whole = self._wholes.setdefault(piece.id, _Whole(piece.count, now + LIFE))
         if piece.index in whole.parts and whole.count == piece.count:
             return None
@@ -46,8 +46,14 @@ class Reassembler:
             self._drop(next(iter(self._wholes)))
         return None
 
-    def _expire(self, now: float) -> None:
-        """Payloads expire in the order in which they began."""
+    @property
+    def next_expiry(self) -> float:
+        """When `expire` has something to do; infinity where it never has."""
+        first = next(iter(self._wholes.values()), None)
+        return first.expires if first else float("inf")
+
+    def expire(self, now: float) -> None:
+        """Give up what is late; payloads expire in the order in which they began."""
         while self._wholes:
             number, whole = next(iter(self._wholes.items()))
             if whole.expires > now:

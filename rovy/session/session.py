@@ -99,7 +99,12 @@ class Session:
 
     def next_wake(self, now: float) -> float:
         """The earliest of all that it waits for."""
-        times = [self.watch_at, self.announce_at, *(keys.expires for keys in self.old)]
+        times = [
+            self.watch_at,
+            self.announce_at,
+            self.pieces.next_expiry,
+            *(keys.expires for keys in self.old),
+        ]
         if self.opening:
             times.append(self.opening.retry_at)
         if self.fresh:

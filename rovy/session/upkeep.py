@@ -58,6 +58,7 @@ class Upkeep:
     def run(self, session: Session, now: float) -> None:
         """Do all that is due."""
         session.wake = NEVER
+        session.pieces.expire(now)
         if not self._handshakes(session, now) or not self._keys(session, now):
             return
         if now >= session.watch_at:

@@ -261,6 +261,19 @@ async def test_no_stranger_displaces_a_session_when_the_table_is_full(monkeypatc
 
 
 @virtual
+async def test_sessions_that_others_open_have_a_bound_of_their_own(monkeypatch):
+    monkeypatch.setattr(answering, "STRANGERS", 1)
+    async with nodes(3) as (lab, a, b, c):
+        await a.connect(lab.url(b))
+        with pytest.raises(Unreachable):
+            await c.connect(lab.url(b), timeout=1)
+        assert b.stats().refused["full"] >= 1
+        await b.connect(lab.url(c))  # what we open ourselves is not counted
+        await asyncio.sleep(1)
+        assert {s.peer for s in layer(b)} == {a.peer_id, c.peer_id}
+
+
+@virtual
 async def test_cookies_turn_up_in_no_state_but_the_asker_s():
     """The responder answers a flood from its secret alone."""
     async with Lab() as lab:
