@@ -1,5 +1,7 @@
 """rovyctl: the commands."""
 
+from pathlib import Path
+
 import click
 
 from rovy import __version__
@@ -17,11 +19,14 @@ SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 90}
     epilog=examples("rovyctl info", "rovyctl peers", "rovyctl ping laptop"),
 )
 @click.version_option(__version__, message="rovyctl %(version)s")
-def cli() -> None:
+@click.option("--socket", type=click.Path(path_type=Path), help="API socket of rovyd.")
+@click.pass_context
+def cli(context: click.Context, socket: Path | None) -> None:
     """Look after a node of the rovy network.
 
     Every command takes --json and --help. Exit status: 0 done, 1 failed, 2 wrong usage.
     """
+    context.obj = socket
 
 
 for command in (

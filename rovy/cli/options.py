@@ -35,7 +35,8 @@ def with_daemon(command: Command) -> Command:
 
     @wraps(command)
     def run(*args: Any, socket: Path | None, **options: Any) -> None:
-        client = Client(socket or places().found_socket())
+        named = socket or click.get_current_context().find_root().obj
+        client = Client(named or places().found_socket())
         try:
             command(*args, client=client, **options)
         finally:

@@ -330,3 +330,14 @@ class TestConfig:
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
 def test_completion(rovyctl, shell):
     assert "_ROVYCTL_COMPLETE" in rovyctl("completion", shell).output
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--socket", "/nowhere/s.sock", "info"), ("info", "--socket", "/nowhere/s.sock")],
+)
+def test_the_socket_may_be_named_before_or_after_the_command(arguments, monkeypatch):
+    monkeypatch.delenv("ROVY_SOCKET", raising=False)
+    done = CliRunner().invoke(cli, arguments)
+    assert done.exit_code == 1
+    assert "no socket /nowhere/s.sock" in done.output
