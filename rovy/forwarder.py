@@ -4,22 +4,18 @@ The switching itself is the data plane's. Here: which peering has which slot, wh
 told, and how the source of a packet mends its label.
 """
 
-from collections import Counter
 from dataclasses import dataclass
 
 from rovy.address.keys import PeerID
-from rovy.address.label import Label
+from rovy.address.label import MAX_SLOT, SMALL, Label
 from rovy.errors import UsageError
 from rovy.wire.datagram import COUNTER_MASK, DATA, Type
-from rovy.wire.forward import MAX_SLOT, SMALL
 from rovy.wire.notice import Code
 
 HOLD = 2 * 3600.0
 """Seconds for which a slot is not given to another peer."""
 SPARED = 64
 """One-byte slots kept for peers that are likely to stay."""
-BELIEF = 5.0
-"""Seconds for which a packet may be named in a notice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +121,3 @@ def mend(used: Label, code: Code, told: Label) -> Label | None:
     if code is Code.TOO_NARROW and used.widths[at] == 1:
         return used.widen(at)
     return None
-
-
-class NoticeCounts:
-    """Counts of notices, by what became of them."""
-
-    def __init__(self) -> None:
-        self.sent: Counter[str] = Counter()
-        self.believed: Counter[str] = Counter()
-        self.ignored: Counter[str] = Counter()

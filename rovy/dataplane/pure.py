@@ -9,7 +9,7 @@ from itertools import groupby
 
 from cryptography.exceptions import InvalidTag
 
-from rovy.address.label import Label
+from rovy.address.label import SMALL, Label, encode_entry
 from rovy.address.path import Direct, Path, Routed
 from rovy.dataplane.store import PureTables
 from rovy.dataplane.tables import Opener, PathCounts, Tunnel
@@ -46,7 +46,6 @@ from rovy.wire.forward import (
     LEN,
     POS,
     QUOTE,
-    SMALL,
     emit_header,
     entry_slot,
     header_size,
@@ -387,8 +386,7 @@ _NOBODY = Tunnel(0)
 def _back(slot: int, view: memoryview, base: int, length: int) -> bytes:
     """The label that leads back: own slot, then what was carried, byte by byte backwards."""
     carried = bytes(view[base + LABEL : base + LABEL + length])[::-1]
-    own = bytes((slot,)) if slot <= SMALL else bytes((0xF0 + (slot >> 8), slot & 0xFF))
-    return own + carried
+    return encode_entry(slot) + carried
 
 
 def _runs(path: Direct, packets: list[bytearray], ingress: int) -> list[Run]:

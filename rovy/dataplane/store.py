@@ -5,10 +5,10 @@ from collections.abc import Mapping
 
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
+from rovy.address.label import MAX_SLOT
 from rovy.address.path import Direct, Path
 from rovy.dataplane.tables import Opener, PathCounts, Tunnel, wipe
 from rovy.dataplane.types import PathTraffic, SessionTraffic
-from rovy.wire.forward import MAX_SLOT
 
 
 class PureTables:

@@ -182,8 +182,7 @@ class Engine:
         """Send a user's probe: unlike the session's own it counts as traffic."""
         now = self.now()
         self.sessions.used(session, now)
-        seal = self.dataplane.seal
-        self._take(seal(session.id, CONTROL, [probe.emit()], now, path), now)
+        self._probe_out(session, probe, path, now, expects=True)
         self._pump(now)
 
     def carry(self, path: Path, datagram: bytes) -> None:
@@ -229,16 +228,26 @@ class Engine:
     def _control_out(
         self, session: Session, message: Control, path: Path | None, now: float
     ) -> None:
-        """Only requests and replies count as traffic: probes have their own repetition.
-
-        A probe goes out whole whatever its size, which may be what it is there to find out.
-        """
+        """Only requests and replies count as traffic: probes have their own repetition."""
         if isinstance(message, control.Probe):
-            seal = self.dataplane.seal
-            self._take(seal(session.id, CONTROL, [message.emit()], now, path, expects=False), now)
+            self._probe_out(session, message, path, now, expects=False)
             return
         expects = isinstance(message, control.Request | control.Reply)
         self._seal(session, CONTROL, [message.emit()], path, now, expects=expects)
+
+    def _probe_out(
+        self,
+        session: Session,
+        probe: control.Probe,
+        path: Path | None,
+        now: float,
+        *,
+        expects: bool,
+    ) -> None:
+        """A probe goes out whole whatever its size, which it may be there to find out."""
+        plain = [probe.emit()]
+        sealed = self.dataplane.seal(session.id, CONTROL, plain, now, path, expects=expects)
+        self._take(sealed, now)
 
     def _tell_if_fits(
         self, session: Session, message: Control, path: Path | None, now: float

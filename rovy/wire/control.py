@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from struct import Struct
 
+from rovy.address.label import MAX_SLOT
 from rovy.errors import Malformed
 from rovy.wire.payload import emit_table, is_name, parse_table
 
 KEEPALIVE, PROBE, PROBE_ANSWER, BYE, CODECS, PEERING, REQUEST, REPLY = range(8)
 TOKEN = 8
-MAX_SLOT = 3839
 _SLOT = Struct(">BH")
 _ID = Struct(">BI")
 

@@ -8,14 +8,13 @@ that the label read backwards leads back.
 from dataclasses import dataclass
 from typing import Self
 
+from rovy.address.label import SMALL
 from rovy.errors import Malformed
 
 POS, LEN, LABEL = 0, 1, 2  # offsets
-MAX_LABEL = 255
 FORWARD_LIMIT = 64
 """Longest label a forwarder takes by default, bytes."""
-SMALL, FIRST_WIDE, RESERVED = 239, 0xF0, 0xFF
-MAX_SLOT = 3839
+FIRST_WIDE, RESERVED = 0xF0, 0xFF
 QUOTE = 24
 """Bytes of the inner datagram that a notice quotes."""
 

@@ -4,11 +4,11 @@ import os
 import random
 from collections.abc import Callable, Iterator
 
+from rovy.address.label import MAX_SLOT
 from rovy.dataplane.pure import PureDataPlane
 from rovy.dataplane.tables import Tunnel
 from rovy.dataplane.types import Output
 from rovy.wire.datagram import DATA_HEADER
-from rovy.wire.forward import MAX_SLOT
 from tests.bench.aead import raw_open, raw_seal
 from tests.bench.record import Result
 from tests.bench.registry import Scale, benchmark

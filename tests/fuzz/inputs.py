@@ -5,12 +5,13 @@ from pathlib import Path
 from random import Random
 
 from rovy.address.keys import PeerID, PrivateKey
+from rovy.address.label import MAX_SLOT
 from rovy.noise.handshake import NO_PSK
 from rovy.noise.mac import mac, mac1_key
 from rovy.wire import control
 from rovy.wire.control import Codecs, Keepalive, Peering, Probe, ProbeAnswer, Reply, Request
 from rovy.wire.datagram import Type
-from rovy.wire.forward import MAX_SLOT, emit_header
+from rovy.wire.forward import emit_header
 from rovy.wire.notice import TRACE_SIZE, Code, Notice
 from rovy.wire.payload import Early, Payload
 from rovy.wire.piece import Piece
