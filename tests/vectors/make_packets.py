@@ -20,6 +20,8 @@ from rovy.address.label import Label, back_label
 from rovy.noise.handshake import NO_PSK, PROLOGUE, PROTOCOL, Initiator, Responder
 from rovy.noise.mac import mac, mac1_key, seal_cookie
 from rovy.noise.xeddsa import sign
+from rovy.routing.record import DOMAIN as LINK_DOMAIN
+from rovy.routing.record import WILLING, LinkEntry, LinkRecord
 from rovy.wire import control
 from rovy.wire.datagram import (
     HELLO_FIXED,
@@ -328,6 +330,37 @@ def pieces():
     }
 
 
+def link_record():
+    """Alice's record of three links, one of them to Bob."""
+    links = (
+        LinkEntry(BOB.peer_id.short, 7, 300, 95, 1371),
+        LinkEntry(fixed("carol", 8), 3839, 1, 0, 65535),
+        LinkEntry(fixed("dave", 8), 240, 239, 255, 1203),
+    )
+    signature_nonce = fixed("signature", 32) + fixed("nonce", 32)
+    record = LinkRecord.sign(ALICE, 0x018BCFE56800, 0x80 | WILLING, links, signature_nonce)
+    return {
+        "key": record.key.key.hex(),
+        "short": record.short.hex(),
+        "sequence": record.sequence,
+        "flags": record.flags,
+        "links": [
+            {
+                "peer": link.peer.hex(),
+                "slot": link.slot,
+                "peer_slot": link.peer_slot,
+                "cost": link.cost,
+                "mtu": link.mtu,
+            }
+            for link in record.links
+        ],
+        "domain": LINK_DOMAIN.hex(),
+        "signature_nonce": signature_nonce.hex(),
+        "signature": record.raw[-64:].hex(),
+        "hex": record.raw.hex(),
+    }
+
+
 def contents():
     """The whole file."""
     cookie = fixed("cookie", 16)
@@ -363,6 +396,7 @@ def contents():
         ],
         "forward": forward,
         "cut": pieces(),
+        "link_record": link_record(),
     }
 
 

@@ -13,6 +13,7 @@ from rovy.address.label import Label, back_label
 from rovy.noise.handshake import PROLOGUE, PROTOCOL, Initiator, Responder
 from rovy.noise.mac import check, mac, mac1_key, open_cookie, seal_cookie
 from rovy.noise.xeddsa import sign, verify
+from rovy.routing.record import LinkEntry, LinkRecord
 from rovy.wire import control
 from rovy.wire.datagram import (
     COUNTER_MASK,
@@ -269,3 +270,20 @@ def assert_message(fields, payload):
     message = kind(**values)
     assert control.parse(payload) == message
     assert message.emit() == payload
+
+
+def test_link_record():
+    fields = FILE["link_record"]
+    key, short, domain, number, signature, raw = unhex(
+        fields, "key", "short", "domain", "signature_nonce", "signature", "hex"
+    )
+    links = [LinkEntry(**{**link, "peer": bytes.fromhex(link["peer"])}) for link in fields["links"]]
+    record = LinkRecord.parse(raw).verify()
+    assert (record.key.key, record.short) == (key, short)
+    assert (record.sequence, record.flags) == (fields["sequence"], fields["flags"])
+    assert list(record.links) == links
+    assert raw.endswith(signature)
+    verify(key, domain, raw[:-64], signature)
+
+    again = LinkRecord.sign(ALICE, fields["sequence"], fields["flags"], reversed(links), number)
+    assert again == record
