@@ -14,7 +14,8 @@ ISOLATED := testnet/isolated
 
 # Tool and the package that brings it.
 TOOLS := ip:iproute2 tc:iproute2 ping:iputils-ping unshare:util-linux nsenter:util-linux \
-	setpriv:util-linux ps:procps pgrep:procps
+	setpriv:util-linux ps:procps pgrep:procps nft:nftables traceroute:traceroute mtr:mtr-tiny \
+	tracepath:iputils-tracepath iperf3:iperf3 sshd:openssh-server curl:curl
 
 # Root and CI have all that the tests need, so there a skipped test is a failed one.
 STRICT := $(or $(CI),$(filter 0,$(shell id -u)))
@@ -43,6 +44,7 @@ $(STAMP): pyproject.toml requirements.lock
 	@PYTHONWARNINGS=ignore $(PY) -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
+# What is installed starts no service, now or later: of sshd the tests want the program alone.
 deps: ## install the network tools that are missing (needs root, else says what to run)
 	@missing=; for pair in $(TOOLS); do \
 		command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; \
@@ -55,8 +57,16 @@ deps: ## install the network tools that are missing (needs root, else says what 
 		echo "deps: run this as root: apt-get install $$missing" >&2; exit 1; \
 	fi; \
 	echo "deps: installing $$missing"; \
+	policy=/usr/sbin/policy-rc.d; \
+	if [ ! -e $$policy ]; then \
+		trap 'rm -f /usr/sbin/policy-rc.d' EXIT; trap 'exit 1' HUP INT TERM; \
+		printf '#!/bin/sh\nexit 101\n' >$$policy && chmod 755 $$policy; \
+	fi; \
 	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
-		--no-install-recommends $$missing >/dev/null
+		--no-install-recommends $$missing >/dev/null || exit 1; \
+	case " $$missing " in *' openssh-server '*) \
+		{ update-rc.d ssh disable; systemctl disable ssh.socket; } >/dev/null 2>&1 || true; \
+	esac
 
 check: venv ## format, lint and types
 	@echo 'check: ruff'
