@@ -1,4 +1,4 @@
-"""What a node needs of the world below it: an underlay of UDP sockets, real or simulated."""
+"""What a node needs of the world below it: UDP sockets and an IPv6 interface, real or simulated."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,3 +70,37 @@ class Underlay(Protocol):
 
     async def close(self) -> None:
         """Close all sockets; nothing is received afterwards."""
+
+
+class PacketSink(Protocol):
+    """Who gets what programs of this machine send to fc00::/8: the node's edge."""
+
+    def transmit(self, packets: list[bytes]) -> None:
+        """IPv6 packets read from the interface, at most 64."""
+
+    def interface_changed(self, problem: str) -> None:
+        """It works (empty), or why it does not; also told when only its name changed."""
+
+
+class Interface(Protocol):
+    """The interface over which programs of this machine reach fc00::/8."""
+
+    @property
+    def name(self) -> str:
+        """Its name now; whoever may can rename it."""
+
+    @property
+    def problem(self) -> str:
+        """Why it does not work, with the remedy; empty where it does."""
+
+    def open(self, address: bytes, sink: PacketSink) -> None:
+        """Start with an address of 16 bytes. What fails is told to the sink and tried again."""
+
+    def write(self, packets: Sequence[bytes | memoryview]) -> None:
+        """Hand packets to the machine, or drop and count."""
+
+    def counters(self) -> dict[str, int]:
+        """Packets and bytes read and written, and drops by reason."""
+
+    def close(self) -> None:
+        """Close it; nothing is transmitted afterwards."""

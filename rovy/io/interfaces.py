@@ -8,6 +8,9 @@ from contextlib import suppress
 from rovy.io.base import LocalAddress
 
 _GROUPS = 0x1 | 0x10 | 0x40 | 0x100 | 0x400  # links, IPv4 and IPv6 addresses and routes
+NFTABLES = 12, 0x40
+"""Changes of nftables: NETLINK_NETFILTER, NFNLGRP_NFTABLES."""
+_ROUTE = 0
 _SETTLE = 0.05
 """Seconds for a burst of messages to end."""
 
@@ -25,17 +28,30 @@ def local_addresses() -> list[LocalAddress]:
 
 
 class Watcher:
-    """Calls back when links, addresses or routes change; does nothing where netlink is missing."""
+    """Calls back when links, addresses or routes change; does nothing where netlink is missing.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, changed: Callable[[], None]) -> None:
-        self._loop, self._changed = loop, changed
+    `concerns` says of the messages of one read whether they are worth a call; `settle` is how long
+    to wait for more.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        changed: Callable[[], None],
+        *,
+        concerns: Callable[[bytes], bool] = lambda data: True,
+        settle: float = _SETTLE,
+        source: tuple[int, int] = (_ROUTE, _GROUPS),
+    ) -> None:
+        self._loop, self._changed, self._concerns, self._settle = loop, changed, concerns, settle
         self._timer: asyncio.TimerHandle | None = None
         self._sock: socket.socket | None = None
         with suppress(OSError, AttributeError):
-            sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+            protocol, groups = source
+            sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
             try:
                 sock.setblocking(False)
-                sock.bind((0, _GROUPS))
+                sock.bind((0, groups))
             except OSError:
                 sock.close()
                 raise
@@ -58,11 +74,16 @@ class Watcher:
 
     def _readable(self) -> None:
         assert self._sock is not None
-        with suppress(BlockingIOError, OSError):
-            while self._sock.recv(65536):
-                pass
-        if self._timer is None:
-            self._timer = self._loop.call_later(_SETTLE, self._settled)
+        news = False
+        try:
+            while data := self._sock.recv(65536):
+                news = news or self._concerns(data)
+        except BlockingIOError:
+            pass
+        except OSError:
+            news = True  # too many at once: some were lost
+        if news and self._timer is None:
+            self._timer = self._loop.call_later(self._settle, self._settled)
 
     def _settled(self) -> None:
         self._timer = None
