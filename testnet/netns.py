@@ -15,6 +15,7 @@ mounts /sys, which user namespaces are refused on some machines.
 
 import contextlib
 import ipaddress
+import itertools
 import os
 import signal
 import subprocess
@@ -24,7 +25,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+from testnet.emulator import LinkQuality
+
+if TYPE_CHECKING:
+    from testnet.emulated import EmulatedLink, Emulation
+    from testnet.nat import Kind, Nat
 
 COMMAND_TIMEOUT = 20.0  # seconds for one command, unless the caller says otherwise
 STOP_TIMEOUT = 5.0  # seconds a process has between SIGTERM and SIGKILL
@@ -37,6 +44,8 @@ IPV6_DEFAULTS = {
     "dad_transmits": "0",
     "keep_addr_on_down": "1",
 }
+
+PERFECT = LinkQuality()
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -53,10 +62,13 @@ def isolated() -> bool:
 class Lab:
     """The hosts and links of one network; a context manager that removes them all."""
 
-    def __init__(self, log_directory: Path | None = None) -> None:
+    def __init__(self, log_directory: Path | None = None, seed: int = 0) -> None:
         self._hosts: dict[str, Host] = {}
         self._temporary = contextlib.ExitStack()
         self._log_directory = log_directory
+        self._seed = seed  # of the emulated links' chances
+        self._emulation: Emulation | None = None
+        self._networks = itertools.count()
 
     def __enter__(self) -> Self:
         if not isolated():
@@ -101,10 +113,56 @@ class Lab:
     ) -> "Link":
         """Join two hosts by a veth pair; `a` gets the first address of each network."""
         link = veth(a, b, mtu)
-        for network in _networks(net, v6):
-            for number, (host, interface) in enumerate(link.ends, start=1):
-                host.add_address(interface, _address(network, number))
+        link.add_addresses(net, v6)
         return link
+
+    def emulated(
+        self,
+        a: "Host",
+        b: "Host",
+        net: str | None = None,
+        v6: str | None = None,
+        quality: LinkQuality = PERFECT,
+        mtu: int = 1500,
+    ) -> "EmulatedLink":
+        """Join two hosts by a link with delay, loss and the like; addresses as for `link`.
+
+        `LabError` where /dev/net/tun cannot be opened. `mtu` is that of the interfaces.
+        """
+        from testnet.emulated import emulate
+
+        link = emulate(self.emulation, a, b, quality, mtu, self._seed)
+        link.add_addresses(net, v6)
+        return link
+
+    def free_networks(self) -> tuple[str, str]:
+        """A /30 and a /64 for a link, each time others: of 10.128.0.0/9 and fd00:1312::/32."""
+        number = next(self._networks)
+        v4 = ipaddress.IPv4Address("10.128.0.0") + 4 * number
+        return f"{v4}/30", f"fd00:1312:0:{number:x}::/64"
+
+    @property
+    def emulation(self) -> "Emulation":
+        """The process behind the emulated links; started when first asked for."""
+        from testnet.emulated import Emulation
+
+        if self._emulation is None:
+            self._emulation = Emulation(self.log_directory / "emulator.log")
+        return self._emulation
+
+    def nat(
+        self,
+        router: "Host",
+        inside_if: str,
+        outside_if: str,
+        *,
+        kind: "Kind" = "port-restricted",
+        udp_timeout: float = 30.0,
+    ) -> "Nat":
+        """Hide what is behind one interface of a router, IPv4 only; needs nft(8)."""
+        from testnet.nat import Nat
+
+        return Nat(router, inside_if, outside_if, kind, udp_timeout)
 
     def bridge(
         self,
@@ -124,15 +182,23 @@ class Lab:
         return bridge
 
     def close(self) -> None:
-        """End every process of the lab and delete its namespaces."""
+        """End every process of the lab and delete its namespaces.
+
+        `LabError`, once that is done, when the link emulator had died before.
+        """
         hosts = list(self._hosts.values())
         stop([process for host in hosts for process in host.processes])
         for host in hosts:
             host.kill_strays()
         self._hosts.clear()
-        for host in hosts:
-            _command(["ip", "netns", "delete", host.name], check=False)
-        self._temporary.close()
+        emulation, self._emulation = self._emulation, None
+        try:
+            if emulation:
+                emulation.close()
+        finally:
+            for host in hosts:
+                _command(["ip", "netns", "delete", host.name], check=False)
+            self._temporary.close()
 
 
 class Host:
@@ -235,11 +301,14 @@ class Host:
         return ["nsenter", f"--net={self.namespace}", "--", *command]
 
 
+Ends = tuple[tuple[Host, str], tuple[Host, str]]
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """A veth pair: its two ends as (host, interface)."""
 
-    ends: tuple[tuple[Host, str], tuple[Host, str]]
+    ends: Ends
 
     def down(self) -> None:
         """Cut the link: neither end has a carrier. Addresses stay, other routes over it go."""
@@ -255,6 +324,12 @@ class Link:
         """Change the MTU of both ends."""
         for host, interface in self.ends:
             host.run(["ip", "link", "set", interface, "mtu", str(mtu)])
+
+    def add_addresses(self, *networks: str | None) -> None:
+        """Give the first end the first address of each network, the second end the second."""
+        for network in _networks(*networks):
+            for number, (host, interface) in enumerate(self.ends, start=1):
+                host.add_address(interface, _address(network, number))
 
     def interface(self, host: Host) -> str:
         """The name of this link's interface on a host."""
@@ -295,15 +370,20 @@ class Bridge:
 
 def veth(a: Host, b: Host, mtu: int) -> Link:
     """Join two hosts by a pair of interfaces without addresses, both up."""
-    if a is b:
-        raise LabError("a link needs two hosts")
-    ends = (a, a.free_interface(b.name)), (b, b.free_interface(a.name))
+    ends = new_ends(a, b)
     peer = ["netns", b.name, "name", ends[1][1], "mtu", str(mtu)]
     own = ["name", ends[0][1], "netns", a.name, "mtu", str(mtu)]
     _command(["ip", "link", "add", *own, "type", "veth", "peer", *peer])
     link = Link(ends)
     link.up()
     return link
+
+
+def new_ends(a: Host, b: Host) -> Ends:
+    """Names for the two interfaces of a link to be made."""
+    if a is b:
+        raise LabError("a link needs two hosts")
+    return (a, a.free_interface(b.name)), (b, b.free_interface(a.name))
 
 
 def stop(processes: Sequence[subprocess.Popen[bytes]], timeout: float = STOP_TIMEOUT) -> None:
