@@ -1,11 +1,10 @@
-"""Send a file to another node over a relay, with the library alone.
+"""Send a file to another node, with the library alone.
 
-    python examples/transfer.py receive --relay /ip4/192.0.2.1/udp/1312/rovy/bafz…
-    python examples/transfer.py send FILE --relay … --slot 2 --to bafz…
+    python examples/transfer.py receive --peer /ip4/192.0.2.1/udp/1312/rovy/bafz…
+    python examples/transfer.py send FILE --peer … --to bafz…
 
-Both programs are nodes of their own and keep a peering with the relay. The sender reaches the
-receiver by a route label of two entries: its own slot for the relay, which it knows, and the
-relay's slot for the receiver, which `rovyctl peers` shows there.
+Both programs are nodes of their own. Each knows the address of one peer; the route between them
+is found by the network.
 """
 
 import argparse
@@ -18,15 +17,14 @@ from pathlib import Path
 
 import uvloop
 
-from rovy import Endpoint, Label, Node, NodeConfig, PeerID, PrivateKey
-from rovy.address import RoutedAddr
+from rovy import Endpoint, Node, NodeConfig, PeerID, PrivateKey, RouteInfo, Unreachable
 
 CHUNK = 12_000
 WINDOW = 16
 CODEC = "example/chunk"
 
 
-async def receive(relay: str) -> None:
+async def receive(peer: str) -> None:
     """Collect one file and print its length and SHA-256."""
     chunks: dict[int, bytes] = {}
     whole = asyncio.Event()
@@ -41,7 +39,7 @@ async def receive(relay: str) -> None:
         return b"ok"
 
     async with node:
-        node.keep(relay)
+        node.keep(peer)
         print(f"receiver {node.peer_id}", flush=True)
         await asyncio.wait_for(whole.wait(), 60)
         data = b"".join(chunks[number] for number in sorted(chunks))
@@ -49,13 +47,12 @@ async def receive(relay: str) -> None:
         await asyncio.sleep(0.5)  # the last answer may have to be repeated
 
 
-async def send(data: bytes, relay: str, slot: int, receiver: PeerID) -> None:
+async def send(data: bytes, peer: str, receiver: PeerID) -> None:
     """Send chunks, 16 under way at a time, each repeated until it is answered."""
     parts = [data[at : at + CHUNK] for at in range(0, len(data), CHUNK)]
     async with Node(PrivateKey.generate(os.urandom), _config()) as node:
-        own = await _own_slot(node, node.keep(relay))
-        label = Label.of(own, slot)
-        await node.connect(RoutedAddr(label, receiver))
+        node.keep(peer)
+        route = await _route(node, receiver)
         began, window = time.monotonic(), asyncio.Semaphore(WINDOW)
 
         async def one(number: int, part: bytes) -> None:
@@ -66,16 +63,17 @@ async def send(data: bytes, relay: str, slot: int, receiver: PeerID) -> None:
         await asyncio.gather(*(one(number, part) for number, part in enumerate(parts)))
         took = time.monotonic() - began
     digest = hashlib.sha256(data).hexdigest()
-    print(f"sent {len(data)} {digest} over {label} in {took:.2f} s", flush=True)
+    print(f"sent {len(data)} {digest} over {route.label} in {took:.2f} s", flush=True)
 
 
-async def _own_slot(node: Node, relay: PeerID) -> int:
+async def _route(node: Node, receiver: PeerID) -> RouteInfo:
+    """The route in use, once our peer has told us of the network."""
     async with asyncio.timeout(20):
         while True:
-            for session in node.sessions():
-                if session.peer == relay and session.slot and session.their_slot:
-                    return session.slot
-            await asyncio.sleep(0.05)
+            try:
+                return (await node.resolve(receiver))[0]
+            except Unreachable as reason:
+                print(f"waiting: {reason}", file=sys.stderr)
 
 
 def _config() -> NodeConfig:
@@ -87,16 +85,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("receive", "send"))
     parser.add_argument("file", nargs="?", type=Path)
-    parser.add_argument("--relay", required=True)
-    parser.add_argument("--slot", type=int, help="the relay's slot for the receiver")
+    parser.add_argument("--peer", required=True, help="address of a node to join at")
     parser.add_argument("--to", type=PeerID.parse, help="the receiver's peer id")
     args = parser.parse_args()
     if args.what == "receive":
-        uvloop.run(receive(args.relay))
-    elif not (args.file and args.slot and args.to):
-        parser.error("send needs a file, --slot and --to")
+        uvloop.run(receive(args.peer))
+    elif not (args.file and args.to):
+        parser.error("send needs a file and --to")
     else:
-        uvloop.run(send(args.file.read_bytes(), args.relay, args.slot, args.to))
+        uvloop.run(send(args.file.read_bytes(), args.peer, args.to))
     return 0
 
 

@@ -10,7 +10,7 @@ from rovy.errors import Malformed, RovyError, Unreachable, UsageError
 
 if TYPE_CHECKING:
     from rovy.address import Endpoint, Label, Multiaddr, PeerID, PrivateKey
-    from rovy.node import Node, NodeConfig, NodeEvent, Pong
+    from rovy.node import Node, NodeConfig, NodeEvent, Pong, RouteInfo
 
 __version__ = "0.1.0"
 __all__ = [
@@ -24,12 +24,13 @@ __all__ = [
     "PeerID",
     "Pong",
     "PrivateKey",
+    "RouteInfo",
     "RovyError",
     "Unreachable",
     "UsageError",
     "__version__",
 ]
-_NODE = {"Node", "NodeConfig", "NodeEvent", "Pong"}
+_NODE = {"Node", "NodeConfig", "NodeEvent", "Pong", "RouteInfo"}
 
 
 def __getattr__(name: str) -> Any:

@@ -14,6 +14,11 @@ def direct(number, port=1312):
     return Direct(0, Endpoint(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", port))
 
 
+def address(number):
+    """The address in fc00::/8 of node `number`."""
+    return b"\xfc" + number.to_bytes(15, "big")
+
+
 def key(number):
     """A session key; the same number gives the same key."""
     return bytearray(number.to_bytes(32, "big"))
@@ -21,9 +26,9 @@ def key(number):
 
 def open_session(plane, session, path, *, mine, theirs, receive, send, mtu=9000, confirmed=True):
     """A session in full: receiver indexes `mine` and `theirs`, keys `receive` and `send`."""
-    plane.add_session(session)
+    plane.add_session(session, address(session))
     plane.add_path(session, path)
-    plane.set_path(session, path)
+    plane.set_path(session, path, mtu)
     plane.set_direct(session, path, mtu)
     plane.add_opener(session, mine, key(receive), confirmed=confirmed)
     plane.set_sealer(session, theirs, key(send), FORWARD_CODEC)

@@ -4,30 +4,23 @@ A batch is opened, switched and sealed again inside the buffer it was read into.
 waits, allocates per packet without need, or knows of time but as a number.
 """
 
-from collections.abc import Sequence
-from itertools import groupby
-
 from cryptography.exceptions import InvalidTag
 
-from rovy.address.label import SMALL, Label, encode_entry
+from rovy.address.label import Label, encode_entry
 from rovy.address.path import Direct, Path, Routed
-from rovy.dataplane.store import PureTables
-from rovy.dataplane.tables import Opener, PathCounts, Tunnel
+from rovy.dataplane.edge import PureEdge
+from rovy.dataplane.tables import Opener, Tunnel
 from rovy.dataplane.types import (
     FORWARD_CODEC,
-    HARD_LIMIT,
     Confirmed,
     Drop,
-    Exhausted,
     Handshake,
     NoticeReceived,
     Output,
-    PathDown,
     PathSeen,
     Received,
     Refused,
     Run,
-    Watch,
 )
 from rovy.errors import Malformed
 from rovy.wire.datagram import (
@@ -35,7 +28,6 @@ from rovy.wire.datagram import (
     DATA,
     DATA_FIXED,
     DATA_HEADER,
-    DATA_WORD,
     NONCE_PREFIX,
     TAG,
     Type,
@@ -46,7 +38,6 @@ from rovy.wire.forward import (
     LEN,
     POS,
     QUOTE,
-    emit_header,
     entry_slot,
     header_size,
     overwrite,
@@ -66,7 +57,7 @@ _CODES = {
 }
 
 
-class PureDataPlane(PureTables):
+class PureDataPlane(PureEdge):
     """Implements `DataPlane`."""
 
     def __init__(self) -> None:
@@ -185,6 +176,9 @@ class PureDataPlane(PureTables):
     def _received(
         self, opener: Opener, plain: memoryview, source: Path, out: Output, size: int
     ) -> None:
+        if plain[0] == self._ip6_codec and self._ip6_codec:
+            self._expand(opener.tunnel, plain[1:], out)
+            return
         codec, payload = plain[0], bytes(plain[1:])
         out.events.append(Received(opener.tunnel.id, opener.index, codec, payload, source, size))
 
@@ -221,21 +215,6 @@ class PureDataPlane(PureTables):
         self._seal_in_place(egress, view, at, end)
         self._sent(egress, egress.direct_counts, end - at, now, out)
         return egress
-
-    def _refusal(
-        self, egress: Tunnel | None, arrival: Tunnel, width: int, size: int
-    ) -> Drop | None:
-        if egress is None:
-            return Drop.UNKNOWN_SLOT
-        if egress is arrival:
-            return Drop.U_TURN
-        if width == 1 and arrival.slot > SMALL:
-            return Drop.TOO_NARROW
-        if egress.direct is None or egress.encrypt_into is None or not egress.forward_codec:
-            return Drop.LINK_DOWN
-        if egress.counter >= HARD_LIMIT:
-            return Drop.LINK_DOWN
-        return Drop.TOO_BIG if size > egress.direct_mtu else None
 
     def _refuse(
         self, drop: Drop, egress: Tunnel | None, tunnel: Tunnel, packet: memoryview, out: Output
@@ -281,120 +260,8 @@ class PureDataPlane(PureTables):
             self._labels[back] = path
         return path
 
-    # Packets out
-
-    def seal(
-        self,
-        session: int,
-        codec: int,
-        payloads: Sequence[bytes],
-        now: float,
-        path: Path | None = None,
-        *,
-        expects: bool = True,
-    ) -> Output:
-        """See `DataPlane`."""
-        out = Output()
-        tunnel = self._tunnels[session]
-        way = path or tunnel.path
-        if way is None or tunnel.encrypt_into is None:
-            self._drops[Drop.NO_PATH if tunnel.encrypt_into else Drop.NO_KEY] += len(payloads)
-            return out
-        counts = tunnel.paths.get(way) or PathCounts()
-        tunnel.mark(now)
-        prefix = self._prefix(way)
-        packets = []
-        for payload in payloads:
-            if tunnel.counter >= HARD_LIMIT:
-                self._drops[Drop.EXHAUSTED] += 1
-                out.events.append(Exhausted(session))
-                break
-            packet = bytearray(prefix) + bytes(DATA_HEADER) + bytes((codec,)) + payload + bytes(TAG)
-            self._seal_in_place(tunnel, memoryview(packet), len(prefix), len(packet))
-            self._sent(tunnel, counts, len(packet) - len(prefix), now, out, expects)
-            packets.append(packet)
-        self._leave(way, packets, now, out, session)
-        return out
-
-    def carry(self, path: Path, datagram: bytes, now: float) -> Output:
-        """See `DataPlane`."""
-        out = Output()
-        self._leave(path, [bytearray(self._prefix(path)) + datagram], now, out, 0)
-        return out
-
-    def _prefix(self, path: Path) -> bytes:
-        """What stands before the inner datagram, inside the first hop's plaintext."""
-        return emit_header(path.label.rest) if isinstance(path, Routed) else b""
-
-    def _leave(
-        self, path: Path, packets: list[bytearray], now: float, out: Output, session: int
-    ) -> None:
-        """Give whole packets to their path: as they are, or sealed for the label's first hop."""
-        if isinstance(path, Direct):
-            out.runs += _runs(path, packets, 0)
-            return
-        via = self._slots[path.label.first] if path.label.data else None
-        if via is None or self._refusal(via, _NOBODY, 2, 0) is not None or via.direct is None:
-            self._drops[Drop.LINK_DOWN] += len(packets)
-            out.events.append(PathDown(session, path))
-            return
-        sealed = []
-        for packet in packets:
-            plain = bytes((via.forward_codec,)) + packet
-            outer = bytearray(DATA_HEADER) + plain + bytes(TAG)
-            self._seal_in_place(via, memoryview(outer), 0, len(outer))
-            self._sent(via, via.direct_counts, len(outer), now, out)
-            sealed.append(outer)
-        out.runs += _runs(via.direct, sealed, 0)
-
-    def _seal_in_place(self, tunnel: Tunnel, view: memoryview, at: int, end: int) -> None:
-        """Encrypt view[at+12 : end-16] for the tunnel's peer and put header and tag around it."""
-        counter = tunnel.counter
-        tunnel.counter = counter + 1
-        body = at + DATA_HEADER
-        DATA.pack_into(view, at, DATA_WORD | counter, tunnel.receiver)
-        assert tunnel.encrypt_into is not None
-        tunnel.encrypt_into(
-            NONCE_PREFIX + counter.to_bytes(8, "little"),
-            view[body : end - TAG],
-            view[at:body],
-            view[body:end],
-        )
-
-    def _sent(
-        self,
-        tunnel: Tunnel,
-        counts: PathCounts,
-        size: int,
-        now: float,
-        out: Output,
-        expects: bool = True,
-    ) -> None:
-        counts.sent_at = now
-        counts.packets_sent += 1
-        counts.bytes_sent += size
-        if expects and not tunnel.waiting and counts is tunnel.counts:
-            tunnel.waiting = now
-            if not tunnel.watched:
-                tunnel.watched = True
-                out.events.append(Watch(tunnel.id))
-
-
-_NOBODY = Tunnel(0)
-
 
 def _back(slot: int, view: memoryview, base: int, length: int) -> bytes:
     """The label that leads back: own slot, then what was carried, byte by byte backwards."""
     carried = bytes(view[base + LABEL : base + LABEL + length])[::-1]
     return encode_entry(slot) + carried
-
-
-def _runs(path: Direct, packets: list[bytearray], ingress: int) -> list[Run]:
-    """Neighbouring packets of one size made one run."""
-    runs = []
-    for size, group in groupby(packets, len):
-        most = max(1, _RUN // size)
-        same = list(group)
-        for first in range(0, len(same), most):
-            runs.append(Run(path, size, b"".join(same[first : first + most]), ingress))
-    return runs

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from rovy.address.label import MAX_SLOT
-from rovy.address.path import Direct, Path
+from rovy.address.path import Direct, Path, Routed
 from rovy.dataplane.tables import Opener, PathCounts, Tunnel, wipe
 from rovy.dataplane.types import PathTraffic, SessionTraffic
 
@@ -16,18 +16,25 @@ class PureTables:
 
     def __init__(self) -> None:
         self._tunnels: dict[int, Tunnel] = {}
+        self._by_address: dict[bytes, Tunnel] = {}
         self._openers: dict[int, Opener] = {}
         self._slots: list[Tunnel | None] = [None] * (MAX_SLOT + 1)
         self._drops: Counter[str] = Counter()
         self._forwarded = [0, 0]
+        self._own, self._ip6_codec = b"", 0
 
-    def add_session(self, session: int) -> None:
+    def set_own(self, address: bytes, ip6_codec: int) -> None:
         """See `DataPlane`."""
-        self._tunnels[session] = Tunnel(session)
+        self._own, self._ip6_codec = address, ip6_codec
+
+    def add_session(self, session: int, address: bytes) -> None:
+        """See `DataPlane`."""
+        self._tunnels[session] = self._by_address[address] = Tunnel(session, address)
 
     def remove_session(self, session: int) -> None:
         """See `DataPlane`."""
         tunnel = self._tunnels.pop(session)
+        self._by_address.pop(tunnel.address, None)
         for opener in tunnel.openers:
             del self._openers[opener.index]
         if tunnel.slot:
@@ -61,10 +68,18 @@ class PureTables:
         """See `DataPlane`."""
         self._tunnels[session].encrypt_into = None
 
-    def set_path(self, session: int, path: Path | None) -> None:
+    def set_ip6(self, session: int, codec: int) -> None:
+        """See `DataPlane`."""
+        self._tunnels[session].ip6_codec = codec
+
+    def set_path(self, session: int, path: Path | None, mtu: int) -> None:
         """See `DataPlane`."""
         tunnel = self._tunnels[session]
+        tunnel.mtu = mtu
+        if path == tunnel.path:
+            return
         tunnel.path = path
+        tunnel.between = path.label.hops - 1 if isinstance(path, Routed) else 0
         tunnel.waiting = 0.0
         tunnel.counts = tunnel.paths.get(path, PathCounts()) if path else PathCounts()
 

@@ -58,6 +58,8 @@ class Tunnel:
     """One session: its sealing key, its paths, its slot."""
 
     __slots__ = (
+        "address",
+        "between",
         "counter",
         "counts",
         "direct",
@@ -67,7 +69,9 @@ class Tunnel:
         "former",
         "forward_codec",
         "id",
+        "ip6_codec",
         "marks",
+        "mtu",
         "openers",
         "path",
         "paths",
@@ -77,12 +81,15 @@ class Tunnel:
         "watched",
     )
 
-    def __init__(self, session: int) -> None:
-        self.id = session
+    def __init__(self, session: int, address: bytes) -> None:
+        self.id, self.address = session, address
         self.marks: list[tuple[float, int]] = []
         self.openers: list[Opener] = []
         self.encrypt_into: Cipher | None = None
         self.receiver = self.counter = self.forward_codec = self.slot = self.direct_mtu = 0
+        self.ip6_codec = self.mtu = 0
+        self.between = 0
+        """Nodes on the active path between both ends."""
         self.path: Path | None = None
         self.counts = PathCounts()
         self.direct: Direct | None = None

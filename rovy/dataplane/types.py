@@ -35,6 +35,21 @@ class Drop(StrEnum):
     EXHAUSTED = "counter_exhausted"
     NO_PATH = "no_path"
     BARE_NOTICE = "bare_notice"
+    IP6 = "ip6_header"
+    IP6_SOURCE = "ip6_source"
+    IP6_DESTINATION = "ip6_destination"
+    IP6_MULTICAST = "ip6_multicast"
+    IP6_LINK_LOCAL = "ip6_link_local"
+
+
+class Held(StrEnum):
+    """Why an IPv6 packet of ours did not leave; the control plane decides what becomes of it."""
+
+    NO_SESSION = "no_session"
+    TOO_BIG = "too_big"
+    PIECES = "pieces"
+    EXPIRED = "expired"
+    NO_IP6 = "no_ip6"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +149,19 @@ class Refused:
     quote: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class PacketHeld:
+    """An IPv6 packet of ours is not sent as it is."""
+
+    why: Held
+    session: int
+    """0 where there is none."""
+    packet: bytes
+    """The whole packet."""
+    mtu: int = 0
+    """Bytes of the largest packet its path takes, with `TOO_BIG`."""
+
+
 Event = (
     Handshake
     | NoticeReceived
@@ -144,6 +172,7 @@ Event = (
     | PathDown
     | Exhausted
     | Refused
+    | PacketHeld
 )
 
 
@@ -153,6 +182,10 @@ class Output:
 
     runs: list[Run] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    packets: list[bytes] = field(default_factory=list)
+    """IPv6 packets for this machine."""
+    used: set[int] = field(default_factory=set)
+    """Sessions that carried IPv6 packets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +217,11 @@ class SessionTraffic:
 class DataPlane(Protocol):
     """Tables by number, one call a batch. Keys are wiped by whoever is handed them."""
 
-    def add_session(self, session: int) -> None:
-        """A session without keys or paths."""
+    def set_own(self, address: bytes, ip6_codec: int) -> None:
+        """Own address in fc00::/8, and the index of `ip6` in the own table; 0: not taken."""
+
+    def add_session(self, session: int, address: bytes) -> None:
+        """A session without keys or paths, with the node of that address."""
 
     def remove_session(self, session: int) -> None:
         """Forget a session, its openers, slot and paths."""
@@ -205,8 +241,11 @@ class DataPlane(Protocol):
     def clear_sealer(self, session: int) -> None:
         """Forget the sealing key."""
 
-    def set_path(self, session: int, path: Path | None) -> None:
-        """The path that carries the session's data."""
+    def set_ip6(self, session: int, codec: int) -> None:
+        """Index of `ip6` in the peer's table; 0: it takes none."""
+
+    def set_path(self, session: int, path: Path | None, mtu: int) -> None:
+        """The path that carries the session's data, and its largest datagram in bytes."""
 
     def set_direct(self, session: int, path: Direct | None, mtu: int) -> None:
         """The direct path its forward packets leave by, and its largest datagram in bytes."""
@@ -251,6 +290,12 @@ class DataPlane(Protocol):
 
         `expects`: whether something should come back, so that silence means a fault.
         """
+
+    def transmit(self, packets: Sequence[bytes], now: float) -> Output:
+        """Seal IPv6 packets for whom they are addressed to. docs/protocol/ip6.md"""
+
+    def expand(self, session: int, payload: bytes) -> Output:
+        """Make an IPv6 packet again of one that came in pieces."""
 
     def carry(self, path: Path, datagram: bytes, now: float) -> Output:
         """Send a whole datagram (handshake, notice) over a path."""

@@ -9,6 +9,8 @@ from rovy.noise.handshake import NO_PSK
 from rovy.session.guard import Limits
 
 PORT = 1312
+CHANGEABLE = ("accept_peers", "max_peers", "allow", "deny", "limits", "notice_rate")
+"""What `Node.reconfigure` can change."""
 ANY = (Endpoint("::", PORT), Endpoint("0.0.0.0", PORT))
 
 
@@ -29,10 +31,12 @@ class NodeConfig:
     max_peers: int = 64
     """Peerings taken from others; our own are not counted."""
     allow: frozenset[PeerID] = field(default_factory=frozenset)
-    """If not empty, only these nodes get an answer."""
+    """If not empty, only these nodes and the peers we keep get an answer."""
     deny: frozenset[PeerID] = field(default_factory=frozenset)
     """These nodes get none."""
     limits: Limits = field(default_factory=Limits)
     """Work done for handshakes."""
+    ip6: bool = False
+    """Whether IPv6 packets of other nodes are taken: where an interface is there for them."""
     notice_rate: float = 50.0
     """Notices sent, and traces answered, a second."""

@@ -19,6 +19,7 @@ from rovy.dataplane.types import (
     Handshake,
     NoticeReceived,
     Output,
+    PacketHeld,
     PathDown,
     PathSeen,
     Received,
@@ -36,12 +37,13 @@ from rovy.wire import control, piece
 from rovy.wire.control import Control
 from rovy.wire.datagram import DATA_FIXED
 from rovy.wire.notice import Notice
-from rovy.wire.payload import MAX_CODECS
+from rovy.wire.payload import FORWARD, IP6, MAX_CODECS, PIECE
 
 CONTROL = 0
+IP6_CODEC = 3
+"""Index of `ip6` in the own table, where IPv6 is taken."""
 TICK = 0.001
 """Shortest wait, seconds: what timers resolve."""
-FORWARD, PIECE = "forward", "piece"
 log = logging.getLogger(__name__)
 
 
@@ -67,6 +69,12 @@ class Hooks:
     def on_addresses(self) -> None:
         """This machine's addresses changed."""
 
+    def on_packets(self, packets: list[bytes]) -> None:
+        """IPv6 packets for this machine."""
+
+    def on_held(self, held: PacketHeld) -> None:
+        """An IPv6 packet of this machine did not leave."""
+
 
 class Engine:
     """The synchronous heart of one node. All methods belong to the event loop's thread."""
@@ -88,7 +96,8 @@ class Engine:
         self.underlay, self.hooks = underlay, hooks
         self.random, self.wall = random, wall
         self.dataplane = load()
-        self.codecs: list[str] = [FORWARD, PIECE]
+        self.dataplane.set_own(private.peer_id.address, IP6_CODEC if config.ip6 else 0)
+        self.codecs: list[str] = [FORWARD, PIECE, IP6] if config.ip6 else [FORWARD, PIECE]
         self.counts: Counter[str] = Counter()
         self.sessions = SessionLayer(
             private,
@@ -191,6 +200,21 @@ class Engine:
         self._take(self.dataplane.carry(path, datagram, now), now)
         self._pump(now)
 
+    def transmit(self, packets: Sequence[bytes]) -> None:
+        """Send IPv6 packets of this machine."""
+        now = self.now()
+        self._take(self.dataplane.transmit(packets, now), now)
+        self._pump(now)
+
+    def send_in_pieces(self, session: Session, payload: bytes) -> None:
+        """Send what a path does not take whole: an IPv6 packet as it is carried."""
+        codec = session.current.codec(IP6) if session.current else None
+        if codec is None:
+            raise UsageError(f"{session.peer} takes no IPv6")
+        now = self.now()
+        self._take(self._pieces(session, codec, payload, None, self.room(session), now), now)
+        self._pump(now)
+
     def room(self, session: Session, path: Path | None = None) -> int:
         """Longest payload that fits in one datagram of a path, bytes."""
         state = session.paths.states.get(path) if path else session.paths.active
@@ -280,6 +304,12 @@ class Engine:
     def _take(self, output: Output, now: float) -> None:
         for run in output.runs:
             self.underlay.send(run)
+        for number in output.used:
+            session = self.sessions.get(number)
+            if session:
+                self.sessions.used(session, now)
+        if output.packets:
+            self.hooks.on_packets(output.packets)
         for event in output.events:
             self._event(event, now)
 
@@ -304,6 +334,8 @@ class Engine:
                 self.hooks.on_refused(event)
             case NoticeReceived(datagram, path):
                 self._notice(datagram, path)
+            case PacketHeld():
+                self.hooks.on_held(event)
 
     def _received(self, event: Received, now: float) -> None:
         session = self.sessions.get(event.session)
@@ -329,6 +361,8 @@ class Engine:
     ) -> None:
         if codec > len(self.codecs):
             self.counts["unknown codec"] += 1
+        elif self.codecs[codec - 1] == IP6:
+            self._take(self.dataplane.expand(session.id, payload), now)
         elif self.codecs[codec - 1] == PIECE:
             self.sessions.used(session, now)
             whole = session.pieces.add(piece.Piece.parse(payload), now)

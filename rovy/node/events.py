@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rovy.address.keys import PeerID
+from rovy.address.label import Label
 from rovy.address.path import Path
 
 Kind = Literal[
@@ -14,6 +15,7 @@ Kind = Literal[
     "peering_down",
     "version_mismatch",
     "label_mended",
+    "interface",
 ]
 
 
@@ -72,6 +74,97 @@ class SessionInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class RouteInfo:
+    """One way to a node."""
+
+    peer: PeerID
+    label: Label | None
+    """None for the direct path of a session that is no peering: it has no slot."""
+    hops: tuple[PeerID | None, ...]
+    """Nodes along it, the target last; None where the map does not name them."""
+    via: str
+    """The direct path of a session; empty where the route has a label only."""
+    state: str
+    """active, warm (tried often), works, trying, suspect, or offered (by the map, not in use)."""
+    cost: float | None
+    """Seconds, as the map has it; None where the map has no such route."""
+    rtt: float | None
+    """Seconds, as measured end to end."""
+    mtu: int
+    """Bytes of the longest IPv6 packet."""
+    age: float | None
+    """Seconds since the session took it up."""
+    why: str
+    """Why it was chosen, for people."""
+    packets_sent: int = 0
+    packets_received: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MapInfo:
+    """What a node knows of the network."""
+
+    nodes: int
+    """Reachable over links of the map, itself included."""
+    links: int
+    records: int
+    waiting: int
+    """Records that no link leads to yet."""
+    radius: float | None
+    """Seconds of cost; None: no bound, the map is the whole network."""
+
+
+@dataclass(frozen=True, slots=True)
+class MapLink:
+    """A link of a node, as the map has it."""
+
+    peer: PeerID
+    slot: int
+    """The node's for the peer."""
+    cost: float
+    """Seconds."""
+    mtu: int
+    """Bytes of the largest forward packet."""
+
+
+@dataclass(frozen=True, slots=True)
+class MapNode:
+    """A node of the map that links lead to."""
+
+    peer: PeerID
+    cost: float
+    """Seconds, along the cheapest route."""
+    hops: int
+    """Of that route; 0 for this node itself."""
+    links: tuple[MapLink, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TracedHop:
+    """A node along a route that was asked for its name."""
+
+    expected: PeerID | None
+    """Whom the map has there."""
+    peer: PeerID | None
+    """Who answered, proved by a signature; None where nobody did."""
+    rtts: tuple[float | None, ...]
+    """Seconds; None for a question without an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A route, hop by hop, the target last."""
+
+    peer: PeerID | None
+    """The target; None for a label whose end neither answers nor is in the map."""
+    label: Label | None
+    """None for the direct path of a session that is no peering."""
+    hops: tuple[TracedHop, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
     """All counters of a node; every drop has a reason."""
 
@@ -87,5 +180,9 @@ class Stats:
     """Requests, pieces, handlers."""
     forwarded_packets: int
     forwarded_bytes: int
+    routing: dict[str, int]
+    """Records and messages about them."""
+    interface: dict[str, int]
+    """Packets between programs and the node, ICMPv6 made, and drops."""
     sessions: int
     peerings: int

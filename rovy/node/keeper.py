@@ -92,6 +92,19 @@ class Keeper:
         loop = asyncio.get_running_loop()
         kept.retry = loop.call_later(wait * jitter, self._attempt, kept)
 
+    def direct_changed(self, peer: PeerID) -> None:
+        """A kept peer that only a route reaches is tried directly until that works."""
+        kept = self._peerings.kept.get(peer)
+        session = self._engine.sessions.with_peer(peer)
+        if kept is None or session is None:
+            return
+        if session.direct:
+            kept.failures = 0
+            if kept.retry:
+                kept.retry.cancel()
+        elif session.sending:
+            self.lost(peer, "no direct path")
+
     def leave_lost_addresses(self, session: Session) -> None:
         """Stop using paths whose local address is gone, before a packet is lost on them."""
         own = {local.address for local in self._engine.underlay.addresses()}
@@ -157,8 +170,10 @@ class Keeper:
             self.lost(kept.peer, "no path")
             return
         sessions = self._engine.sessions
-        sessions.connect(kept.peer, paths, self._engine.now(), kept=True)
+        session = sessions.connect(kept.peer, paths, self._engine.now(), kept=True)
         self._engine.pump()
+        if session.sending and not session.direct:
+            self.lost(kept.peer, "no direct path")
 
     async def _look_up(self, target: Multiaddr) -> list[Endpoint]:
         v6 = target.kind == "dns6"

@@ -8,6 +8,7 @@ async with Node(PrivateKey.generate(os.urandom)) as node:
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import fields, replace
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -17,9 +18,17 @@ from rovy.address.multiaddr import Multiaddr
 from rovy.address.target import Target, parse_target
 from rovy.errors import UsageError
 from rovy.forwarder import SlotTable
-from rovy.io.base import LocalSocket, Underlay
-from rovy.node.config import NodeConfig
-from rovy.node.events import NodeEvent, SessionInfo, Stats
+from rovy.io.base import Interface, LocalSocket, Underlay
+from rovy.node.config import CHANGEABLE, NodeConfig
+from rovy.node.events import (
+    MapInfo,
+    MapNode,
+    NodeEvent,
+    RouteInfo,
+    SessionInfo,
+    Stats,
+    Traced,
+)
 from rovy.node.ping import Pong
 from rovy.node.requests import Answerer
 from rovy.node.services import Services
@@ -41,6 +50,8 @@ class Node:
         underlay: Underlay | None = None,
         slots: SlotTable | None = None,
         stamp_bound: int = 0,
+        sequence: int = 0,
+        interface: Interface | None = None,
         wall: Callable[[], float] = time.time,
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
@@ -51,6 +62,9 @@ class Node:
         self._private, self._underlay = private, underlay
         self._slots = slots or SlotTable()
         self._stamp_bound, self._wall, self._random = stamp_bound, wall, random
+        self._sequence, self._interface = sequence, interface
+        if interface:
+            self.config = replace(self.config, ip6=True)
         self._handlers: dict[str, Handler] = {}
         self._answerers: dict[str, tuple[Answerer, bool]] = {}
         self._services: Services | None = None
@@ -74,6 +88,8 @@ class Node:
             wall=self._wall,
             random=self._random,
             stamp_bound=self._stamp_bound,
+            sequence=self._sequence,
+            interface=self._interface,
         )
         for codec, handler in self._handlers.items():
             services.handle(codec, handler)
@@ -95,6 +111,7 @@ class Node:
         services, self._services = self._services, None
         if services:
             await services.close()
+            self._sequence = services.mapper.flood.sequence
         if self._underlay:
             await self._underlay.close()
 
@@ -127,6 +144,21 @@ class Node:
             return answerer
 
         return register
+
+    # Settings
+
+    def reconfigure(self, config: NodeConfig) -> list[str]:
+        """Apply the settings that can change while it runs; gives the names of others that differ.
+
+        Sessions with peers that are not accepted any more are closed, and peers that are denied
+        are kept no longer. Peerings taken beyond the new limits end.
+        """
+        changes = {name: getattr(config, name) for name in CHANGEABLE}
+        self.config = replace(self.config, **changes)
+        if self._services:
+            self._services.configure(self.config)
+        names = (field.name for field in fields(config))
+        return [name for name in names if getattr(self.config, name) != getattr(config, name)]
 
     # Reaching others
 
@@ -185,11 +217,38 @@ class Node:
         label = Label.parse(label) if isinstance(label, str) else label
         return await self._running.notices.trace(label, timeout)
 
+    async def resolve(self, target: str | Target, *, timeout: float = TIMEOUT) -> list[RouteInfo]:
+        """Ways to a node, the one in use first, once a handshake has proved that one leads there.
+
+        Empty for the node itself. Raises `Unreachable` where no way is known or nobody answers.
+        """
+        return await self._running.resolve(_target(target), timeout)
+
+    async def traceroute(self, target: str | Target, *, timeout: float = 2.0) -> Traced:
+        """Who stands at every hop of the route to a node, each asked 3 times, and how far it is.
+
+        `timeout` is that of each question, seconds. A label is followed as it is, else the route
+        in use, or the one that would be. Raises `Unreachable` where there is none.
+        """
+        return await self._running.traceroute(_target(target), timeout)
+
     # Looking
 
     def sessions(self) -> list[SessionInfo]:
         """All sessions and their paths."""
         return self._running.session_infos()
+
+    def routes(self) -> list[RouteInfo]:
+        """All ways to the nodes that this one has sessions with."""
+        return self._running.ways.all()
+
+    def map(self) -> MapInfo:
+        """How much of the network this node knows."""
+        return self._running.map_info()
+
+    def map_nodes(self) -> list[MapNode]:
+        """The nodes that links of the map lead to, the nearest first: this one."""
+        return self._running.ways.nodes()
 
     def stats(self) -> Stats:
         """All counters."""
@@ -206,6 +265,16 @@ class Node:
         return self._running.own_addresses()
 
     @property
+    def interface(self) -> Interface | None:
+        """By which programs of this machine reach the network."""
+        return self._interface
+
+    @property
+    def data_plane(self) -> str:
+        """Which implementation carries its packets: `pure` or `native`."""
+        return type(self._running.engine.dataplane).__module__.rpartition(".")[2]
+
+    @property
     def slots(self) -> SlotTable:
         """The leases of slots, to be written down."""
         return self._slots
@@ -214,6 +283,11 @@ class Node:
     def stamp_bound(self) -> int:
         """To be written down, and given to the next node with this key."""
         return self._running.engine.sessions.stamp_bound
+
+    @property
+    def sequence(self) -> int:
+        """The highest one its link records have used: to be written down likewise."""
+        return self._services.mapper.flood.sequence if self._services else self._sequence
 
     @property
     def _running(self) -> Services:

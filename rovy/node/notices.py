@@ -7,12 +7,13 @@ from collections.abc import Callable
 from rovy.address.keys import PeerID, PrivateKey
 from rovy.address.label import Label, back_label
 from rovy.address.path import Path, Routed
+from rovy.buckets import TokenBucket
 from rovy.dataplane.types import Refused
 from rovy.errors import Malformed, Unreachable, UsageError
 from rovy.forwarder import Quote, mend
 from rovy.node.engine import Engine
 from rovy.noise import xeddsa
-from rovy.session.limits import SourceBuckets, TokenBucket
+from rovy.session.limits import SourceBuckets
 from rovy.session.session import Session
 from rovy.wire.datagram import Type
 from rovy.wire.forward import header_size
@@ -44,14 +45,21 @@ class Notices:
         private: PrivateKey,
         rate: float,
         told: Callable[[str, PeerID, str], None],
+        fault: Callable[[Label, Label], None] = lambda used, told: None,
     ) -> None:
         self._engine, self._private, self._told = engine, private, told
+        self._fault = fault
         self._all = TokenBucket(rate, 2 * rate, engine.now())
         self._each = SourceBuckets(rate / 2, rate)
         self._traces: dict[bytes, tuple[Label, asyncio.Future[PeerID]]] = {}
         self.sent: Counter[str] = Counter()
         self.believed: Counter[str] = Counter()
         self.ignored: Counter[str] = Counter()
+
+    def limit(self, rate: float) -> None:
+        """So many a second from now on."""
+        self._all.limit(rate, 2 * rate)
+        self._each.limit(rate / 2, rate)
 
     def on_refused(self, refused: Refused) -> None:
         """Tell the source of a packet why it goes no further."""
@@ -79,7 +87,7 @@ class Notices:
         else:
             self._answered(notice)
 
-    async def trace(self, label: Label, timeout: float) -> PeerID:
+    async def trace(self, label: Label, timeout: float, *, repeat: bool = True) -> PeerID:
         """Who stands at the end of a label. Raises `Unreachable` and, when busy, `UsageError`."""
         if not label.data:
             return self._private.peer_id
@@ -93,7 +101,8 @@ class Notices:
             async with asyncio.timeout(timeout):
                 while True:
                     self._engine.carry(Routed(label), request)
-                    done, _ = await asyncio.wait((future,), timeout=REPEAT)
+                    wait = REPEAT if repeat else timeout
+                    done, _ = await asyncio.wait((future,), timeout=wait)
                     if done:
                         peer: PeerID = await future
                         return peer
@@ -164,6 +173,8 @@ class Notices:
             room = notice.mtu - header_size(len(used.rest))
             sessions.limit_mtu(session, path, max(room, SMALLEST_MTU), now)
             return
+        if notice.code in (Code.UNKNOWN_SLOT, Code.LINK_DOWN):
+            self._fault(used, told)
         mended = mend(used, notice.code, told)
         session.hints.pop(path, None)
         if mended:

@@ -61,6 +61,17 @@ class Peerings:
         self.by_peer: dict[PeerID, Peering] = {}
         self.kept: dict[PeerID, Kept] = {}
 
+    def configure(self, config: NodeConfig) -> None:
+        """Other limits from now on; the newest peerings taken beyond them end."""
+        self._config = config
+        taken = [p.peer for p in self.by_peer.values() if not p.ours and p.peer not in self.kept]
+        for peer in taken[config.max_peers if config.accept_peers else 0 :]:
+            session = self._engine.sessions.with_peer(peer)
+            if session:
+                session.kept = False
+                self._engine.tell(session, PeeringMessage(0))
+            self.drop(peer, "limit")
+
     def wanted(self, session: Session) -> bool:
         """Whether we ask for a peering of our own accord."""
         return session.peer in self.kept
@@ -85,9 +96,9 @@ class Peerings:
             if message.reply:
                 self._engine.tell(session, PeeringMessage(0))
             return
-        if not peering.their_slot:
+        first, peering.their_slot = not peering.their_slot, message.slot
+        if first:
             self._told("peering_up", session.peer, f"slot {peering.slot}")
-        peering.their_slot = message.slot
         if message.reply:
             self._engine.tell(session, PeeringMessage(peering.slot))
 

@@ -11,30 +11,39 @@ from rovy.address.label import Label
 from rovy.address.multiaddr import Multiaddr
 from rovy.address.path import Path, Routed
 from rovy.address.target import NodeAddress, RoutedAddr, Target
-from rovy.dataplane.types import Refused
+from rovy.dataplane.types import PacketHeld, Refused
 from rovy.errors import Unreachable, UsageError
 from rovy.forwarder import SlotTable
-from rovy.io.base import LocalSocket, Underlay
+from rovy.io.base import Interface, LocalSocket, Underlay
 from rovy.node.config import NodeConfig
+from rovy.node.edge import Edge
 from rovy.node.engine import Engine, Hooks
-from rovy.node.events import NodeEvent, SessionInfo, Stats
+from rovy.node.events import MapInfo, NodeEvent, RouteInfo, SessionInfo, Stats, Traced
 from rovy.node.infos import session_info
 from rovy.node.keeper import Keeper
+from rovy.node.mapper import Mapper
 from rovy.node.notices import Notices
 from rovy.node.peerings import Peerings
 from rovy.node.ping import Pings, Pong
 from rovy.node.requests import Answerer, Requests, unpack
+from rovy.node.router import Router
+from rovy.node.traceroute import Traceroutes
 from rovy.node.waiters import Waiters
+from rovy.node.ways import Ways
 from rovy.session.events import (
     Action,
+    CameIntoUse,
     Closed,
+    DirectChanged,
     EarlyAnswer,
     Established,
     PathChanged,
+    PathFailed,
     VersionMismatch,
 )
-from rovy.session.session import Session
+from rovy.session.session import NEVER, Session
 from rovy.wire.control import Control, Peering, ProbeAnswer, Reply, Request
+from rovy.wire.flood import Listing, Records, Summary, Wanted
 from rovy.wire.notice import Notice
 
 UNREAD = 1000
@@ -54,6 +63,8 @@ class Services(Hooks):
         wall: Callable[[], float],
         random: Callable[[int], bytes],
         stamp_bound: int,
+        sequence: int,
+        interface: Interface | None,
     ) -> None:
         self._own, self._config = private.peer_id, config
         self.engine = Engine(
@@ -68,11 +79,42 @@ class Services(Hooks):
             stamp_bound=stamp_bound,
         )
         self.requests = Requests(self.engine)
-        self.notices = Notices(self.engine, private, config.notice_rate, self._tell)
+        self.notices = Notices(
+            self.engine,
+            private,
+            config.notice_rate,
+            self._tell,
+            lambda used, told: self.router.refused(used, told),
+        )
         self.peerings = Peerings(self.engine, config, slots, self._tell)
+        self.mapper = Mapper(
+            self.engine,
+            private,
+            self.peerings,
+            lambda gone: self.router.changed(gone),
+            sequence=sequence,
+        )
+        self.router = Router(self.engine, self.mapper, self.notices)
         self.keeper = Keeper(self.engine, self.peerings)
-        self.waiters = Waiters(self.engine, self.keeper)
+        self.waiters = Waiters(self.engine, self.keeper, self.router.paths)
+        self.ways = Ways(self._own, self.engine, self.mapper, self.router, self.peerings)
+        self.edge = (
+            Edge(
+                self._own,
+                self.engine,
+                interface,
+                self.waiters,
+                self.notices,
+                self._whose,
+                self._interface_changed,
+            )
+            if interface
+            else None
+        )
         self.pings = Pings(self.engine)
+        self.traceroutes = Traceroutes(
+            self._own, self.engine, self.notices, self.pings, self.waiters, self.ways
+        )
         self._handlers: dict[str, Callable[[PeerID, bytes], object]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._readers: set[asyncio.Queue[NodeEvent | None]] = set()
@@ -80,9 +122,15 @@ class Services(Hooks):
     def start(self, sockets: list[LocalSocket]) -> None:
         """The sockets are open: packets can go out."""
         self.keeper.sockets = {socket.is_v6: socket for socket in reversed(sockets)}
+        if self.edge:
+            self.edge.interface.open(self._own.address, self.edge)
 
     async def close(self) -> None:
         """Tell the peers, stop everything."""
+        if self.edge:
+            await self.edge.close()
+        await self.router.close()
+        self.mapper.close()
         await self.keeper.close()
         self.peerings.close()
         now = self.engine.now()
@@ -168,11 +216,19 @@ class Services(Hooks):
     def forget(self, peer: PeerID) -> None:
         """See `Node.forget`."""
         self.keeper.forget(peer)
-        self.peerings.drop(peer, "removed")
-        session = self.engine.sessions.with_peer(peer)
-        if session:
-            self.engine.sessions.close(session, self.engine.now())
-            self.engine.pump()
+        self._close(peer, "removed")
+
+    def configure(self, config: NodeConfig) -> None:
+        """See `Node.reconfigure`."""
+        self._config = config
+        for peer in config.deny & self.peerings.kept.keys():
+            self.keeper.forget(peer)
+        for session in self.engine.sessions:
+            if not self._accept(session.peer):
+                self._close(session.peer, "not accepted")
+        self.peerings.configure(config)
+        self.notices.limit(config.notice_rate)
+        self.engine.sessions.limit(config.limits)
 
     # Looking
 
@@ -193,9 +249,37 @@ class Services(Hooks):
             dict(self.engine.counts),
             packets,
             size,
+            dict(self.mapper.flood.counts),
+            self.edge.counters() if self.edge else {},
             len(self.engine.sessions),
             len(self.peerings.by_peer),
         )
+
+    def map_info(self) -> MapInfo:
+        """See `Node.map`."""
+        found = self.mapper.map
+        return MapInfo(
+            len(found.distance),
+            len(found.links),
+            len(found.held),
+            sum(held.waits_since is not None for held in found.held.values()),
+            found.radius if found.radius < NEVER else None,
+        )
+
+    async def resolve(self, target: Target, timeout: float) -> list[RouteInfo]:
+        """See `Node.resolve`."""
+        peer, paths = await self.paths_to(target, timeout)
+        if peer == self._own:
+            return []
+        await self.waiters.open(peer, paths, timeout)
+        return self.ways.to(peer)
+
+    async def traceroute(self, target: Target, timeout: float) -> Traced:
+        """See `Node.traceroute`."""
+        if isinstance(target, Label):
+            return await self.traceroutes.along(target, None, timeout)
+        peer, paths = await self.paths_to(target, timeout)
+        return await self.traceroutes.to(peer, paths, timeout)
 
     def own_addresses(self) -> list[Multiaddr]:
         """See `Node.addresses`."""
@@ -224,6 +308,9 @@ class Services(Hooks):
                 return self.pings.answered(token)
             case Peering():
                 self.peerings.on_message(session, message)
+                self.mapper.refresh(session.peer)
+            case Records() | Summary() | Listing() | Wanted():
+                self.mapper.on_message(session, message)
             case Request():
                 self.engine.sessions.used(session, self.engine.now())
                 self.requests.on_request(session, message)
@@ -248,6 +335,17 @@ class Services(Hooks):
                     self.peerings.refresh(session)
                 if session and path:
                     self.waiters.opened(session)
+            case DirectChanged(number, peer):
+                self.mapper.refresh(peer)
+                self.keeper.direct_changed(peer)
+            case CameIntoUse(number):
+                session = self.engine.sessions.get(number)
+                if session:
+                    self.router.supply(session)
+            case PathFailed(number, peer, path, silent):
+                session = self.engine.sessions.get(number)
+                if session:
+                    self.router.failed(session, path, silent=silent)
             case EarlyAnswer(number, answer):
                 self.waiters.answered(number, answer)
             case VersionMismatch(peer, version):
@@ -268,20 +366,47 @@ class Services(Hooks):
             self.keeper.leave_lost_addresses(session)
             self.keeper.spread(session)
 
+    def on_packets(self, packets: list[bytes]) -> None:
+        """See `Hooks`."""
+        if self.edge:
+            self.edge.deliver(packets)
+
+    def on_held(self, held: PacketHeld) -> None:
+        """See `Hooks`."""
+        if self.edge:
+            self.edge.held(held)
+
     # Inside
+
+    def _interface_changed(self, problem: str) -> None:
+        self._tell("interface", self._own, problem or "up")
 
     def _accept(self, peer: PeerID) -> bool:
         if peer in self._config.deny:
             return False
-        return not self._config.allow or peer in self._config.allow
+        allow = self._config.allow
+        return not allow or peer in allow or peer in self.peerings.kept
+
+    def _close(self, peer: PeerID, reason: str) -> None:
+        self.peerings.drop(peer, reason)
+        session = self.engine.sessions.with_peer(peer)
+        if session:
+            self.engine.sessions.close(session, self.engine.now())
+            self.engine.pump()
 
     def _by_address(self, address: NodeAddress) -> PeerID:
-        for session in self.engine.sessions:
-            if session.peer.address == address.packed:
-                return session.peer
-        if self._own.address == address.packed:
+        peer = self._whose(address.packed)
+        if peer is None:
+            raise Unreachable("no route", f"{address} is not in the map: is its node up?")
+        return peer
+
+    def _whose(self, address: bytes) -> PeerID | None:
+        """The node of an address, 16 bytes, where it is known here."""
+        if self._own.address == address:
             return self._own
-        raise Unreachable("unknown", f"no session with {address}: name its /rovy/<peer id>")
+        known = self.mapper.by_address(address)
+        peers = (session.peer for session in self.engine.sessions)
+        return known or next((peer for peer in peers if peer.address == address), None)
 
     def _established(self, number: int, peer: PeerID, first: bool) -> None:
         session = self.engine.sessions.get(number)
@@ -297,6 +422,7 @@ class Services(Hooks):
     def _closed(self, number: int, peer: PeerID, reason: str) -> None:
         self.requests.forget(number)
         self.peerings.drop(peer, reason)
+        self.router.closed(number)
         self._tell("session_closed", peer, reason)
         self.waiters.closed(number, peer, reason)
         self.keeper.lost(peer, reason)
@@ -325,6 +451,8 @@ class Services(Hooks):
         task.add_done_callback(self._tasks.discard)
 
     def _tell(self, kind: str, peer: PeerID, detail: str) -> None:
+        if kind in ("peering_up", "peering_down"):
+            self.mapper.refresh(peer)
         event = NodeEvent(kind, peer, detail)  # type: ignore[arg-type]
         log.info("%s %s %s", kind, peer, detail)
         for queue in self._readers:

@@ -1,7 +1,7 @@
 """Waiting for sessions: whoever wants to send, and requests that ride in a hello."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rovy.address.keys import PeerID
 from rovy.address.path import Path
@@ -11,6 +11,9 @@ from rovy.node.keeper import Keeper
 from rovy.session.session import Session
 from rovy.wire.payload import Early
 
+LOOKING = 1.0
+"""Seconds that a node may be unknown before it counts as unreachable."""
+LOOK_EVERY = 0.05
 MAX_EARLY = 512
 """Bytes of a request that may ride in a hello."""
 
@@ -18,8 +21,10 @@ MAX_EARLY = 512
 class Waiters:
     """Opens sessions on demand and wakes who waits for them."""
 
-    def __init__(self, engine: Engine, keeper: Keeper) -> None:
-        self._engine, self._keeper = engine, keeper
+    def __init__(
+        self, engine: Engine, keeper: Keeper, ways: Callable[[PeerID], list[Path]]
+    ) -> None:
+        self._engine, self._keeper, self._ways = engine, keeper, ways
         self._opening: dict[PeerID, list[asyncio.Future[Session]]] = {}
         self._early: dict[int, asyncio.Future[bytes | None]] = {}
 
@@ -36,10 +41,7 @@ class Waiters:
         sessions = self._engine.sessions
         session = sessions.with_peer(peer)
         if session is None or paths:
-            known = [*paths, *self._keeper.remembered(peer)]
-            if not known and session is None:
-                text = f"no way to {peer} is known: name an address or route"
-                raise Unreachable("no route", text)
+            known = await self._ways_to(peer, paths, timeout) if session is None else [*paths]
             now = self._engine.now()
             session = sessions.connect(peer, known, now, psk=psk, request=request)
             self._engine.pump()
@@ -51,7 +53,7 @@ class Waiters:
         self, peer: PeerID, codec: str, payload: bytes, timeout: float
     ) -> bytes | None:
         """Put a request into the hello that opens a session; None where only a session will do."""
-        paths = self._keeper.remembered(peer)
+        paths = self._known(peer, [])
         if self._engine.sessions.with_peer(peer) or len(payload) > MAX_EARLY or not paths:
             return None
         opening = asyncio.create_task(
@@ -90,6 +92,23 @@ class Waiters:
         for future in self._opening.get(peer, []):
             if not future.done():
                 future.set_exception(Unreachable(reason, f"{peer}: {reason}"))
+
+    async def _ways_to(
+        self, peer: PeerID, paths: Sequence[Path], timeout: float
+    ) -> Sequence[Path]:
+        """Ways to try; a map that is young may be about to learn one. Raises `Unreachable`."""
+        waited = 0.0
+        while not (known := self._known(peer, paths)):
+            if waited >= min(timeout, LOOKING):
+                text = f"no route to {peer} is known; its address or a label would lead there"
+                raise Unreachable("no route", text)
+            await asyncio.sleep(LOOK_EVERY)
+            waited += LOOK_EVERY
+        return known
+
+    def _known(self, peer: PeerID, paths: Sequence[Path]) -> list[Path]:
+        """Ways to try, the best first: those named, those of the map, those that once worked."""
+        return list(dict.fromkeys([*paths, *self._ways(peer), *self._keeper.remembered(peer)]))
 
     async def _wait(self, peer: PeerID, timeout: float) -> Session:
         future: asyncio.Future[Session] = asyncio.get_running_loop().create_future()

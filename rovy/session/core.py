@@ -11,6 +11,7 @@ from rovy.session.events import (
     Action,
     Closed,
     Closing,
+    DirectChanged,
     EarlyAnswer,
     Established,
     PathChanged,
@@ -24,10 +25,11 @@ from rovy.session.session import NEVER, Session
 from rovy.session.stamps import StampClock
 from rovy.session.state import Event, State
 from rovy.wire.control import Bye, Codecs, Probe
-from rovy.wire.payload import Payload
+from rovy.wire.payload import FORWARD, IP6, Payload
 
 RECEIVE_MTU = 65507
-FORWARD = "forward"
+OWN_CODECS = 3
+"""`forward`, `piece`, `ip6`, where they are in the table."""
 _TICK = 0.001
 
 
@@ -69,7 +71,7 @@ class Core:
         self._last += 1
         session = Session(self._last, peer, psk, PathSet(self.random), now)
         self.sessions[session.id] = self.by_peer[peer] = session
-        self.tables.add_session(session.id)
+        self.tables.add_session(session.id, peer.address)
         return session
 
     def close(self, session: Session, reason: str) -> None:
@@ -158,6 +160,7 @@ class Core:
         session.silent_since = 0.0
         forward = keys.codec(FORWARD) or 0
         self.tables.set_sealer(session.id, keys.receiver, sealing, forward)
+        self.tables.set_ip6(session.id, keys.codec(IP6) or 0)
         self.out.append(Established(session.id, session.peer, first))
         session.announced, session.announce_at = 0, NEVER
         if keys.told != self.codecs:
@@ -173,12 +176,12 @@ class Core:
     def payload(self, room: int, **parts: object) -> Payload:
         """Our side of a handshake payload, with as much of the table as `room` bytes hold.
 
-        The first two codecs and what else is asked for are always in it.
+        Our own codecs and what else is asked for are always in it.
         """
         names = self.codecs
         while True:
             payload = Payload(names, RECEIVE_MTU, **parts)  # type: ignore[arg-type]
-            if len(names) <= 2 or len(payload.emit()) <= room:
+            if len(names) <= OWN_CODECS or len(payload.emit()) <= room:
                 return payload
             names = names[:-1]
 
@@ -192,15 +195,17 @@ class Core:
         session.paths.choose()
         self._sync_known(session)
         active, direct = session.paths.active, session.paths.direct
-        path = active.path if active else None
-        if path != session.path:
-            session.path = path
-            self.tables.set_path(session.id, path)
-            self.out.append(PathChanged(session.id, session.peer, path))
+        path, mtu = (active.path, active.mtu) if active else (None, 0)
+        if (path, mtu) != (session.path, session.mtu):
+            changed, session.path, session.mtu = path != session.path, path, mtu
+            self.tables.set_path(session.id, path, mtu)
+            if changed:
+                self.out.append(PathChanged(session.id, session.peer, path))
         out = (direct.path, direct.mtu) if direct and isinstance(direct.path, Direct) else None
         if out != session.direct:
             session.direct = out
             self.tables.set_direct(session.id, *(out or (None, 0)))
+            self.out.append(DirectChanged(session.id, session.peer))
         self.schedule(session, now)
 
     def schedule(self, session: Session, now: float) -> None:

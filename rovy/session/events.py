@@ -70,6 +70,32 @@ class PathChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class DirectChanged:
+    """Another direct path takes a session's forward packets now, or none, or its MTU changed."""
+
+    session: int
+    peer: PeerID
+
+
+@dataclass(frozen=True, slots=True)
+class PathFailed:
+    """A path that worked does not any more; the session uses another if it has one."""
+
+    session: int
+    peer: PeerID
+    path: Path
+    silent: bool
+    """Whether nothing came back, rather than that somebody said so."""
+
+
+@dataclass(frozen=True, slots=True)
+class CameIntoUse:
+    """A session carries payloads of its users, as it did not of late."""
+
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
 class VersionMismatch:
     """A peer speaks another version of the protocol."""
 
@@ -77,7 +103,19 @@ class VersionMismatch:
     version: int
 
 
-Action = Send | Tell | Closing | Established | Closed | EarlyAnswer | PathChanged | VersionMismatch
+Action = (
+    Send
+    | Tell
+    | Closing
+    | Established
+    | Closed
+    | EarlyAnswer
+    | PathChanged
+    | DirectChanged
+    | PathFailed
+    | CameIntoUse
+    | VersionMismatch
+)
 
 
 class Traffic(Protocol):
@@ -107,13 +145,14 @@ class PathTraffic(Protocol):
 class Tables(Protocol):
     """What the session layer writes to: the data plane, given by the node."""
 
-    def add_session(self, session: int) -> None: ...
+    def add_session(self, session: int, address: bytes) -> None: ...
     def remove_session(self, session: int) -> None: ...
     def add_opener(self, session: int, index: int, key: bytearray, *, confirmed: bool) -> None: ...
     def remove_opener(self, index: int) -> None: ...
     def set_sealer(self, session: int, index: int, key: bytearray, forward_codec: int) -> None: ...
     def clear_sealer(self, session: int) -> None: ...
-    def set_path(self, session: int, path: Path | None) -> None: ...
+    def set_ip6(self, session: int, codec: int) -> None: ...
+    def set_path(self, session: int, path: Path | None, mtu: int) -> None: ...
     def set_direct(self, session: int, path: Direct | None, mtu: int) -> None: ...
     def add_path(self, session: int, path: Path) -> None: ...
     def remove_path(self, session: int, path: Path) -> None: ...

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from rovy.address.keys import PeerID, PrivateKey
 from rovy.address.path import Path
+from rovy.buckets import TokenBucket
 from rovy.errors import Malformed
 from rovy.noise.handshake import Responder
 from rovy.noise.mac import CookieJar, check, mac1_key, seal_cookie
-from rovy.session.limits import SourceBuckets, TokenBucket, source_exact, source_group
+from rovy.session.limits import SourceBuckets, source_exact, source_group
 from rovy.session.stamps import StampMemory
 from rovy.wire.datagram import CookieReply, Hello, Response
 from rovy.wire.payload import VERSION, Payload
@@ -78,6 +79,18 @@ class Guard:
         self._cookies = TokenBucket(limits.cookies, limits.cookies, now)
         self._known_cookies = TokenBucket(limits.known, limits.known, now)
         self._sources = SourceBuckets(limits.source, limits.source)
+
+    def limit(self, limits: Limits) -> None:
+        """Other limits from now on."""
+        for bucket, rate in (
+            (self._free, limits.free),
+            (self._strangers, limits.strangers),
+            (self._known, limits.known),
+            (self._cookies, limits.cookies),
+            (self._known_cookies, limits.known),
+            (self._sources, limits.source),
+        ):
+            bucket.limit(rate, rate)
 
     def network_of(self, message: Hello | Response) -> Network | None:
         """The network whose mac1 the message carries."""

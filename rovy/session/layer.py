@@ -14,7 +14,7 @@ from rovy.noise.handshake import NO_PSK
 from rovy.session.answering import Answering, EarlyHandler
 from rovy.session.asking import Asking
 from rovy.session.core import Core
-from rovy.session.events import Action, Send, Tables, Tell
+from rovy.session.events import Action, CameIntoUse, Send, Tables, Tell
 from rovy.session.guard import Guard, Limits
 from rovy.session.mtu import floor
 from rovy.session.session import NEVER, Session
@@ -22,7 +22,7 @@ from rovy.session.stamps import StampClock
 from rovy.session.upkeep import Upkeep, is_own_peering
 from rovy.wire.control import Bye, Codecs, Control, Probe, ProbeAnswer
 from rovy.wire.datagram import CookieReply, Hello, Response, Type
-from rovy.wire.payload import Early
+from rovy.wire.payload import IP6, Early
 
 
 class SessionLayer:
@@ -59,6 +59,10 @@ class SessionLayer:
     def refused(self) -> dict[str, int]:
         """Handshakes turned away, by reason."""
         return dict(self._core.guard.refused)
+
+    def limit(self, limits: Limits) -> None:
+        """Other limits for handshakes from now on."""
+        self._core.guard.limit(limits)
 
     def pull(self) -> list[Action]:
         """What has to be done now, in order; each is given once."""
@@ -120,11 +124,23 @@ class SessionLayer:
         """Whether a session has that path."""
         return bool(self._core.by_path(path))
 
-    def try_path(self, session: Session, path: Path, now: float) -> None:
-        """Ask on a path whether it leads to the session's peer; it then joins the others."""
+    def try_path(self, session: Session, path: Path, now: float, *, mtu: int = 0) -> None:
+        """Ask on a path whether it leads to the session's peer; it then joins the others.
+
+        `mtu`: bytes of the largest datagram it should carry, where somebody says so.
+        """
         if session.sending:
             self._core.ask(session, session.paths.challenge(path, now))
+            state = session.paths.states.get(path)
+            if state and mtu and not state.search.began:
+                state.search.expected = mtu
             self._core.sync(session, now)
+
+    def drop_path(self, session: Session, path: Path, now: float) -> None:
+        """Use a path no longer, nor try it again."""
+        session.hints.pop(path, None)
+        session.paths.forget(path)
+        self._core.sync(session, now)
 
     def probe(self, session: Session, path: Path, now: float) -> None:
         """Measure a path now."""
@@ -155,6 +171,8 @@ class SessionLayer:
         if session.sending and not session.paths.states:
             self._asking.open(session, now)
         fresh = now - session.used_at > 1.0
+        if session.sending and not session.in_use(now):
+            self._core.out.append(CameIntoUse(session.id))
         session.used_at = now
         if fresh:
             self._core.schedule(session, now)
@@ -278,3 +296,4 @@ class SessionLayer:
         keys = session.current
         if keys and keys.index == index and names[: len(keys.peer.codecs)] == keys.peer.codecs:
             keys.learn(names)
+            self._core.tables.set_ip6(session.id, keys.codec(IP6) or 0)

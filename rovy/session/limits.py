@@ -3,26 +3,7 @@
 from collections import OrderedDict
 
 from rovy.address.path import Direct, Path
-
-
-class TokenBucket:
-    """`rate` tokens a second, at most `burst` saved."""
-
-    __slots__ = ("_at", "burst", "rate", "tokens")
-
-    def __init__(self, rate: float, burst: float, now: float) -> None:
-        self.rate, self.burst = rate, burst
-        self.tokens, self._at = burst, now
-
-    def take(self, now: float) -> bool:
-        """Take one token; False where none is left."""
-        earned = max(0.0, now - self._at) * self.rate
-        self.tokens = min(self.burst, self.tokens + earned)
-        self._at = now
-        if self.tokens < 1.0:
-            return False
-        self.tokens -= 1.0
-        return True
+from rovy.buckets import TokenBucket
 
 
 class SourceBuckets:
@@ -31,6 +12,12 @@ class SourceBuckets:
     def __init__(self, rate: float, burst: float, most: int = 4096) -> None:
         self._rate, self._burst, self._most = rate, burst, most
         self._buckets: OrderedDict[bytes, TokenBucket] = OrderedDict()
+
+    def limit(self, rate: float, burst: float) -> None:
+        """Other numbers from now on."""
+        self._rate, self._burst = rate, burst
+        for bucket in self._buckets.values():
+            bucket.limit(rate, burst)
 
     def take(self, source: bytes, now: float) -> bool:
         """Take one of the source's tokens; False where none is left."""

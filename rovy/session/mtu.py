@@ -17,6 +17,8 @@ LINKS = (9000, 4400, 1500, 1492, 1480, 1420, 1380)
 RAISE_EVERY = 600.0
 CONFIRM_EVERY = 30.0
 REPEAT = 1.0
+FIRST_ANSWER = 0.2
+"""Seconds that the first sizes tried have to be answered, at least."""
 MISSES = 3
 PROBE = DATA_FIXED + 9
 """Bytes of a datagram with a probe that has no padding."""
@@ -47,6 +49,11 @@ class MtuSearch:
     """Largest datagram known to pass, bytes."""
     due: float = 0.0
     """When `probes` wants to be asked next."""
+    expected: int = 0
+    """What the path should carry, as somebody says: tried alone, before all others."""
+    began: float = 0.0
+    """When the first sizes were tried; 0.0: not yet."""
+    _expecting: bool = False
     _raise_at: float = 0.0
     _misses: int = 0
     _confirming: bytes = b""
@@ -54,17 +61,32 @@ class MtuSearch:
 
     def probes(self, random: Callable[[int], bytes], now: float) -> list[tuple[bytes, int]]:
         """(token, padding) of the probes to send now."""
+        self.began = self.began or now
         if self._confirming in self._sizes and not self._missed():
             self._raise_at = now
         self._sizes.clear()
-        sizes = [self.mtu] if self.mtu > floor(self.path) else []
-        if now >= self._raise_at:
+        found = self.mtu > floor(self.path)
+        sizes = [self.mtu] if found else []
+        expected, self.expected = self.expected, 0
+        if expected > self.mtu:
+            sizes.append(expected)
+            self._raise_at = now + REPEAT
+        elif found and self._expecting:
+            self._raise_at = now + RAISE_EVERY
+        elif now >= self._raise_at:
             sizes += [size for size in ladder(self.path) if size > self.mtu]
             self._raise_at = now + RAISE_EVERY
+        self._expecting = expected > self.mtu
         self._sizes = {random(8): size for size in sizes}
         self._confirming = next(iter(self._sizes), b"") if self.mtu in sizes else b""
-        self.due = now + (REPEAT if self._misses else CONFIRM_EVERY)
+        self.due = now + (REPEAT if self._misses or expected else CONFIRM_EVERY)
         return [(token, size - PROBE) for token, size in self._sizes.items()]
+
+    def settled(self, now: float, rtt: float) -> bool:
+        """Whether larger sizes had their time to be answered; seconds."""
+        if self.mtu > floor(self.path):
+            return True
+        return self.began > 0 and now - self.began > max(FIRST_ANSWER, 3 * rtt)
 
     def answered(self, token: bytes) -> bool:
         """A probe of ours came back; False where the token is not one of these."""

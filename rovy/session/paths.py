@@ -169,7 +169,8 @@ class PathSet:
             if len(unproved) >= CANDIDATES:
                 self.forget(min(unproved, key=lambda s: s.since).path)
             state = self._insert(path, now)
-            state.roamed = roamed
+            state.roamed = True
+        state.roamed = state.roamed and roamed
         return [] if state.valid or state.pending else [self.probe(state, now)]
 
     def probe(self, state: PathState, now: float) -> Asked:

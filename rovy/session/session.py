@@ -48,6 +48,8 @@ class Session:
     pieces: Reassembler = field(default_factory=Reassembler)
     path: Path | None = None
     """The active path as the tables know it."""
+    mtu: int = 0
+    """Its largest datagram, bytes."""
     direct: tuple[Direct, int] | None = None
     known: set[Path] = field(default_factory=set)
     """The paths the tables know."""
@@ -89,7 +91,11 @@ class Session:
 
     def probing(self, now: float) -> bool:
         """Whether its paths are probed though nothing is unanswered."""
-        return self.sending and (self.kept or now - self.used_at < IN_USE)
+        return self.sending and (self.kept or self.in_use(now))
+
+    def in_use(self, now: float) -> bool:
+        """Whether it carried a payload of its user's of late."""
+        return self.used_at > 0 and now - self.used_at < IN_USE
 
     def rekey_at(self) -> float:
         """When new keys are due."""

@@ -8,6 +8,7 @@ from rovy.session.answering import Answering
 from rovy.session.asking import Asking
 from rovy.session.const import IDLE, REFUSE_AFTER, REKEY_AFTER_MESSAGES, RESTART
 from rovy.session.core import Core
+from rovy.session.events import PathFailed
 from rovy.session.mtu import PROBE as CHALLENGE
 from rovy.session.session import NEVER, Session
 from rovy.session.state import ASKING, Event, State
@@ -51,6 +52,7 @@ class Upkeep:
         if state is None or state.suspect:
             return
         session.paths.silent(state)
+        self._core.out.append(PathFailed(session.id, session.peer, path, silent=False))
         self._core.ask(session, [session.paths.probe(state, now)])
         self._probe_all(session, now)
         self._core.sync(session, now)
@@ -76,6 +78,8 @@ class Upkeep:
             session.paths.forget(state.path)
             if state.proven:
                 session.hint(state.path)
+            if state.valid and not state.suspect:
+                self._core.out.append(PathFailed(session.id, session.peer, state.path, silent=True))
         if dead and not session.paths.states and session.probing(now):
             self._asking.open(session, now)
         self._core.sync(session, now)
@@ -171,6 +175,8 @@ class Upkeep:
         core, active = self._core, session.paths.active
         assert active is not None
         session.silent_since = session.silent_since or now
+        if not active.suspect:
+            self._core.out.append(PathFailed(session.id, session.peer, active.path, silent=True))
         session.paths.silent(active)
         self._probe_all(session, now)
         core.sync(session, now)

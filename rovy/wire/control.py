@@ -6,6 +6,8 @@ from struct import Struct
 
 from rovy.address.label import MAX_SLOT
 from rovy.errors import Malformed
+from rovy.wire import flood
+from rovy.wire.flood import Flooded
 from rovy.wire.payload import emit_table, is_name, parse_table
 
 KEEPALIVE, PROBE, PROBE_ANSWER, BYE, CODECS, PEERING, REQUEST, REPLY = range(8)
@@ -108,7 +110,7 @@ class Reply:
         return _ID.pack(REPLY, self.id) + bytes([self.status]) + self.body
 
 
-Control = Keepalive | Probe | ProbeAnswer | Bye | Codecs | Peering | Request | Reply
+Control = Keepalive | Probe | ProbeAnswer | Bye | Codecs | Peering | Request | Reply | Flooded
 
 
 def parse(data: bytes) -> Control | None:
@@ -182,4 +184,8 @@ _READERS: dict[int, Callable[[bytes], Control]] = {
     PEERING: _peering,
     REQUEST: _request,
     REPLY: _reply,
+    flood.RECORDS: flood.parse_records,
+    flood.SUMMARY: flood.parse_summary,
+    flood.LISTING: flood.parse_listing,
+    flood.WANTED: flood.parse_wanted,
 }

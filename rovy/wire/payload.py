@@ -13,6 +13,8 @@ from rovy.errors import Malformed
 VERSION = 1
 TIMESTAMP = 12
 CODECS, RECEIVE_MTU, REQUEST, ANSWER, PADDING = 1, 2, 3, 4, 5
+FORWARD, PIECE, IP6 = "forward", "piece", "ip6"
+"""Codecs of our own; docs/protocol/handshake.md"""
 MAX_CODECS = 64
 MAX_NAME = 32
 _OPTION = Struct(">BH")

@@ -51,9 +51,9 @@ def free_port() -> int:
 
 def add_peering(plane: PureDataPlane, number: int, path: Direct, key: bytes, slot: int = 0) -> None:
     """Session `number` with one path; receiver index 100 + number; one key for both ways."""
-    plane.add_session(number)
+    plane.add_session(number, number.to_bytes(16, "big"))
     plane.add_path(number, path)
-    plane.set_path(number, path)
+    plane.set_path(number, path, 9000)
     plane.set_direct(number, path, 9000)
     plane.add_opener(number, 100 + number, bytearray(key), confirmed=True)
     plane.set_sealer(number, 100 + number, bytearray(key), FORWARD_CODEC)

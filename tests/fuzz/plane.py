@@ -10,7 +10,7 @@ from rovy.dataplane.pure import PureDataPlane
 from rovy.dataplane.types import Handshake, Received
 from rovy.wire.datagram import DATA_FIXED, data_header, nonce
 from rovy.wire.forward import emit_header
-from tests.dataplanes import direct, key, open_session, split
+from tests.dataplanes import address, direct, key, open_session, split
 from tests.fuzz import audit
 from tests.fuzz.audit import MEGABYTE, Meter, promise
 from tests.fuzz.inputs import DATA, FORWARDS, PACKETS, mutated, notice, payload, stray
@@ -66,7 +66,7 @@ class Attack:
             if SLOTS[peer.session]:
                 self.plane.set_slot(SLOTS[peer.session], peer.session)
         self.plane.set_direct(7, None, 0)
-        self.plane.add_session(GOLDEN)
+        self.plane.add_session(GOLDEN, address(GOLDEN))
         self.renew()
 
     def renew(self) -> None:

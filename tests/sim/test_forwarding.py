@@ -12,7 +12,7 @@ from rovy.forwarder import SlotTable, mend
 from rovy.wire.datagram import DATA_FIXED, TAG, Type
 from rovy.wire.forward import FORWARD_LIMIT, header_size
 from rovy.wire.notice import Code, Notice
-from tests.dataplanes import IMPLEMENTATIONS, direct, feed, hello, split
+from tests.dataplanes import IMPLEMENTATIONS, address, direct, feed, hello, split
 from tests.sim.mesh import Mesh, free_slot, random_mesh, told
 
 SEEDS = range(12)
@@ -231,7 +231,7 @@ def test_a_hub_with_every_slot_taken(dataplane, leave, full_table):
     mesh.link(a, hub, 1, arrival)
     mesh.link(hub, b, leave, 1)
     for slot in set(range(1, MAX_SLOT + 1)) - {arrival, leave}:
-        mesh.planes[hub].add_session(10_000 + slot)
+        mesh.planes[hub].add_session(10_000 + slot, address(10_000 + slot))
         mesh.planes[hub].set_slot(slot, 10_000 + slot)
     label = mesh.label_of([a, hub, b])
     assert label.widths == (1, 2)

@@ -11,6 +11,7 @@ from rovy.address.path import Routed
 from rovy.dataplane.types import Drop
 from rovy.errors import Unreachable
 from rovy.forwarder import Lease, SlotTable
+from rovy.node.mapper import Mapper
 from rovy.noise import xeddsa
 from rovy.wire.datagram import DATA, DATA_WORD, Type
 from rovy.wire.notice import KEY, NONCE, SIGNATURE, TRACE_SIZE, Code, Notice, TraceAnswer
@@ -23,6 +24,12 @@ def now():
 
 def engine(node):
     return node._running.engine
+
+
+@pytest.fixture
+def without_map(monkeypatch):
+    """Nodes know no routes but those they are told: a map would mend what is tested here."""
+    monkeypatch.setattr(Mapper, "refresh", lambda mapper, peer: None)
 
 
 def slot(node, peer):
@@ -102,6 +109,7 @@ async def test_a_true_notice_is_believed():
 
 
 @pytest.mark.parametrize("code", sorted(Code)[:5])
+@pytest.mark.usefixtures("without_map")
 @virtual
 async def test_lies_change_nothing(code):
     """Wrong quotes, an off-path liar, one beyond the end, and quotes that are too old."""
@@ -235,6 +243,7 @@ async def test_several_u_turns_and_back_to_ourselves():
         assert session(a, b).path.label.same_route(label_of(a, m, b))
 
 
+@pytest.mark.usefixtures("without_map")
 @virtual
 async def test_a_narrow_entry_is_widened_and_the_session_opens():
     async with line(4, large=[(1, 0), (2, 1)]) as (lab, (a, m, n, b)):
@@ -272,6 +281,7 @@ async def test_an_open_session_mends_a_label_it_is_given():
 
 
 @pytest.mark.parametrize("fault", ["link down", "unknown slot"])
+@pytest.mark.usefixtures("without_map")
 @virtual
 async def test_a_refusal_moves_traffic_to_the_other_route_at_once(fault):
     async with line(3) as (lab, (a, m, b)):
@@ -329,6 +339,7 @@ async def test_too_big_cannot_push_a_path_below_what_is_sensible():
         assert session(a, b).paths.states[Routed(label)].mtu == 576
 
 
+@pytest.mark.usefixtures("without_map")
 @virtual
 async def test_the_only_route_gone_is_said_soon():
     async with line(3) as (_, (a, m, b)):

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2] / "rovy"
 RANKS = {
     "errors": 0,
     "address": 0,
+    "buckets": 0,
     "_native": 1,
     "wire": 1,
     "noise": 1,

@@ -24,7 +24,7 @@ from rovy.dataplane.types import (
 from rovy.wire.datagram import DATA_FIXED, Type
 from rovy.wire.forward import emit_header
 from rovy.wire.notice import Code
-from tests.dataplanes import direct, feed, hello, key, open_session, split
+from tests.dataplanes import address, direct, feed, hello, key, open_session, split
 
 PEERS = (1, 2, 3)
 
@@ -357,7 +357,7 @@ def test_only_the_newest_packet_shows_a_new_path(dataplane):
 
 def test_keys_are_wiped_by_who_is_handed_them(dataplane):
     plane = dataplane()
-    plane.add_session(1)
+    plane.add_session(1, address(1))
     receiving, sealing = key(5), key(6)
     plane.add_opener(1, 9, receiving, confirmed=True)
     plane.set_sealer(1, 8, sealing, FORWARD_CODEC)
@@ -366,7 +366,7 @@ def test_keys_are_wiped_by_who_is_handed_them(dataplane):
 
 def test_a_key_without_counters_left_seals_no_more(dataplane, monkeypatch):
     pair = Pair(dataplane)
-    limit = {"pure": "rovy.dataplane.pure.HARD_LIMIT"}
+    limit = {"pure": "rovy.dataplane.sealer.HARD_LIMIT"}
     monkeypatch.setattr(limit["pure"], 5)
     out = pair.here.seal(1, 9, [b"x"] * 7, 1.0)
     assert [len(split(run)) for run in out.runs] == [5]

@@ -13,7 +13,7 @@ from rovy.dataplane.types import (
     Watch,
 )
 from rovy.wire.datagram import DATA_FIXED
-from tests.dataplanes import direct, feed, hello, key, open_session, split
+from tests.dataplanes import address, direct, feed, hello, key, open_session, split
 from tests.unit.dataplane.test_batches import Pair, of_kind
 
 
@@ -27,7 +27,7 @@ def test_a_removed_session_leaves_nothing(dataplane):
     assert pair.here.drops() == {Drop.INDEX: 1, Drop.UNKNOWN_SLOT: 1}
     with pytest.raises(KeyError):
         pair.here.traffic(2)
-    pair.here.add_session(2)
+    pair.here.add_session(2, address(2))
     assert pair.here.traffic(2).packets_received == 0
     assert pair.here.seal(2, 9, [b"x"], 1.0).runs == []
     assert pair.here.drops()[Drop.NO_KEY] == 1
@@ -77,7 +77,7 @@ def test_openers_are_removed_one_by_one(dataplane):
 
 def test_no_key_and_no_path_drop_what_was_to_be_sent(dataplane):
     pair = Pair(dataplane)
-    pair.here.set_path(1, None)
+    pair.here.set_path(1, None, 0)
     assert pair.here.seal(1, 9, [b"a", b"b"], 1.0).runs == []
     assert pair.here.drops() == {Drop.NO_PATH: 2}
     assert pair.here.seal(1, 9, [b"a"], 1.0, direct(1)).runs != []
@@ -114,7 +114,7 @@ def test_a_routed_path_seals_twice_and_counts_twice(dataplane):
     pair = Pair(dataplane)
     way = Routed(Label.of(1, 4))
     pair.here.add_path(2, way)
-    pair.here.set_path(2, way)
+    pair.here.set_path(2, way, 1400)
     [run] = pair.here.seal(2, 9, [b"x" * 100], 3.0).runs
     assert run.path == direct(1)
     assert len(run.data) == 100 + DATA_FIXED + 8 + DATA_FIXED
@@ -205,7 +205,7 @@ def test_what_comes_by_another_path_answers_nothing(dataplane):
     pair.feed([pair.from_peer(1, 9, b"x")], source=60, now=3.0)
     assert pair.here.waiting(1) == 2.0
     pair.here.seal(1, 9, [b"x"], 4.0, direct(60))
-    pair.here.set_path(1, direct(60))
+    pair.here.set_path(1, direct(60), 1400)
     assert pair.here.waiting(1) == 0.0
 
 

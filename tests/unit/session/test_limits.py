@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from rovy.address.label import Label
 from rovy.address.multiaddr import Endpoint
 from rovy.address.path import Direct, Routed
-from rovy.session.limits import SourceBuckets, TokenBucket, source_exact, source_group
+from rovy.buckets import TokenBucket
+from rovy.session.limits import SourceBuckets, source_exact, source_group
 
 
 @given(

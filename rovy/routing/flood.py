@@ -1,0 +1,340 @@
+"""Flooding: own link record out, others' records on, maps of neighbours kept alike.
+
+Inputs are methods; messages to neighbours are pulled. docs/protocol/routing.md §5
+"""
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from math import ceil, inf
+
+from rovy.address.keys import PrivateKey
+from rovy.buckets import TokenBucket
+from rovy.errors import Malformed
+from rovy.routing.cost import changed_enough, encode_cost
+from rovy.routing.map import NEAREST, LinkMap, LinkName
+from rovy.routing.record import LEAF, MAX_LINKS, TRUNC, LinkEntry, LinkRecord
+from rovy.wire.flood import (
+    INFINITE,
+    MAX_LISTED,
+    MAX_RECORDS,
+    Flooded,
+    Listing,
+    Records,
+    Summary,
+    Wanted,
+)
+
+AFTER_DOWN = 0.05
+"""Seconds from a link's end to the record that says so."""
+AFTER_CHANGE = 0.25
+LINK_CHANGES = (20, 30.0)
+"""So many records in so many seconds because links came or went."""
+COST_CHANGES = (3, 30.0)
+REFRESH = 2400.0
+FLUSH = 0.01
+"""Seconds that records are collected before they are passed on."""
+SUMMARY = 60.0
+CHECK = 1.0
+"""Seconds after records went to a neighbour until a summary shows whether they arrived; the next
+ones follow after twice as long each, up to `SUMMARY`."""
+NEW_RECORDS = (10.0, 512.0)
+"""Records with a new sequence taken from one neighbour: a second, and at once."""
+QUESTIONS = (2.0, 16.0)
+"""Summaries, listings and wishes heard from one neighbour: a second, and at once."""
+LIMITED = 1024
+"""Neighbours whose limits are remembered, former ones included; the oldest gives way."""
+_MICRO = 1e6
+
+
+@dataclass(slots=True, eq=False)
+class Neighbour:
+    """A peering that is up, and what the other side is known to hold."""
+
+    short: bytes
+    slot: int
+    their_slot: int
+    cost: float
+    """Seconds, as measured last."""
+    mtu: int
+    records: TokenBucket
+    questions: TokenBucket
+    radius: float = inf
+    """Seconds of cost from it, up to which it wants records."""
+    has: dict[bytes, int] = field(default_factory=dict)
+    summary_at: float = inf
+    pause: float = CHECK
+    """Seconds from the next summary to the one after it."""
+
+    def hasten(self, now: float) -> None:
+        """Let summaries follow soon, until it is certain that nothing got lost."""
+        self.pause = CHECK
+        self.summary_at = min(self.summary_at, now + CHECK)
+
+
+class Flood:
+    """One node's share in keeping all maps alike."""
+
+    def __init__(
+        self,
+        private: PrivateKey,
+        *,
+        now: float,
+        wall: Callable[[], float],
+        random: Callable[[int], bytes],
+        sequence: int = 0,
+        nearest: int = NEAREST,
+    ) -> None:
+        self._private, self._wall, self._random = private, wall, random
+        self.own = private.peer_id.short
+        self.map = LinkMap(self.own, nearest)
+        self.neighbours: dict[bytes, Neighbour] = {}
+        self.sequence = sequence
+        """The highest one used."""
+        self.counts: Counter[str] = Counter()
+        self._out: list[tuple[bytes, Flooded]] = []
+        self._limits: OrderedDict[bytes, tuple[TokenBucket, TokenBucket]] = OrderedDict()
+        self._link_changes = _bucket(LINK_CHANGES, now)
+        self._cost_changes = _bucket(COST_CHANGES, now)
+        self._publish_at, self._topology = inf, False
+        self._refresh_at = now + REFRESH
+        self._flush_at = inf
+
+    def pull(self) -> list[tuple[bytes, Flooded]]:
+        """Messages to go out: (short of the neighbour, message)."""
+        out, self._out = self._out, []
+        return out
+
+    # Neighbours
+
+    def link(
+        self, short: bytes, slot: int, their_slot: int, cost: float, mtu: int, now: float
+    ) -> None:
+        """A peering is up, or was measured again."""
+        known = self.neighbours.get(short)
+        if known is None or (known.slot, known.their_slot) != (slot, their_slot):
+            new = Neighbour(short, slot, their_slot, cost, mtu, *self._limits_of(short, now))
+            new.hasten(now)
+            self.neighbours[short] = new
+            self._change(now + AFTER_CHANGE, topology=True)
+            if new.questions.take(now):
+                self._send(new, Listing(self._listing(new)))
+            return
+        known.cost, known.mtu = cost, mtu
+        told = self._told(short)
+        if told and (changed_enough(told.cost, cost) or told.mtu != mtu):
+            self._change(now + AFTER_CHANGE, topology=False)
+
+    def unlink(self, short: bytes, now: float) -> None:
+        """A peering is down."""
+        if self.neighbours.pop(short, None):
+            self.map.forget_waiting(short)
+            self._change(now + AFTER_DOWN, topology=True)
+
+    # Messages
+
+    def receive(self, short: bytes, message: Flooded, now: float) -> None:
+        """A neighbour says something."""
+        neighbour = self.neighbours.get(short)
+        if neighbour is None:
+            self.counts["not a neighbour"] += 1
+        elif isinstance(message, Records):
+            self._records(neighbour, message.records, now)
+        elif not neighbour.questions.take(now):
+            self.counts["too many questions"] += 1
+        elif isinstance(message, Summary):
+            self._summary(neighbour, message, now)
+        elif isinstance(message, Listing):
+            self._compare(neighbour, message, now)
+        else:
+            held = (self.map.held.get(wanted) for wanted in dict.fromkeys(message.shorts))
+            self._pass_on(neighbour, [h.record for h in held if h], now)
+
+    def _records(self, neighbour: Neighbour, raws: Iterable[bytes], now: float) -> None:
+        for raw in raws:
+            try:
+                record = LinkRecord.parse(raw)
+                self._record(neighbour, record, now)
+            except Malformed:
+                self.counts["malformed record"] += 1
+
+    def _record(self, neighbour: Neighbour, record: LinkRecord, now: float) -> None:
+        short, held = record.short, self.map.sequence(record.short)
+        if record.sequence <= held:
+            neighbour.has[short] = max(neighbour.has.get(short, -1), min(record.sequence, held))
+            self.counts["known record"] += 1
+            return
+        if not neighbour.records.take(now):
+            self.counts["too many records"] += 1
+            return
+        record.verify()
+        neighbour.has[short] = record.sequence
+        if short == self.own:
+            self.sequence = max(self.sequence, record.sequence)
+            self._change(now + AFTER_CHANGE, topology=True)
+            self.counts["own record from before"] += 1
+            return
+        self.map.add(record, neighbour.short, now)
+        self.counts["new record"] += 1
+        self._flush_at = min(self._flush_at, now + FLUSH)
+
+    def _summary(self, neighbour: Neighbour, summary: Summary, now: float) -> None:
+        neighbour.radius = inf if summary.radius == INFINITE else summary.radius / _MICRO
+        wanted = self._within(neighbour)
+        if summary.digest == self.map.digest(wanted):
+            neighbour.has |= {short: self.map.sequence(short) for short in wanted}
+            return
+        self._send(neighbour, Listing(self._listing(neighbour)))
+        if summary.radius == INFINITE and self.map.radius == inf:
+            neighbour.hasten(now)
+
+    def _compare(self, neighbour: Neighbour, listing: Listing, now: float) -> None:
+        """Ask for what is newer there, and let what is newer here go there.
+
+        It lists what lies within our radius as seen from there: of nodes at its edge it may hold
+        records all the same.
+        """
+        theirs, edge = dict(listing.entries), self.map.radius - 2 * self._cost(neighbour)
+        far = self.map.distance
+        neighbour.has = {s: q for s, q in neighbour.has.items() if far.get(s, 0.0) > edge}
+        neighbour.has |= {s: seq for s, seq in theirs.items() if seq <= self.map.sequence(s)}
+        newer = [s for s, sequence in theirs.items() if sequence > self.map.sequence(s)]
+        if newer:
+            self._send(neighbour, Wanted(tuple(newer)))
+        self._flush_at = min(self._flush_at, now + FLUSH)
+
+    # Time
+
+    def next_timer(self) -> float:
+        """When `run` wants to be called."""
+        summaries = (neighbour.summary_at for neighbour in self.neighbours.values())
+        own = self._publish_at, self._refresh_at, self._flush_at, self.map.due
+        return min(*own, *summaries)
+
+    def run(self, now: float) -> frozenset[LinkName] | None:
+        """Do what is due; the links that are gone, or None where the map is as it was."""
+        if now >= self._refresh_at:
+            self._refresh_at = now + REFRESH
+            self._change(now, topology=True)
+        if now >= self._publish_at:
+            self._publish(now)
+        gone = self._flush(now) if now >= min(self._flush_at, self.map.due) else None
+        for neighbour in self.neighbours.values():
+            if now >= neighbour.summary_at:
+                neighbour.summary_at = now + neighbour.pause
+                neighbour.pause = min(2 * neighbour.pause, SUMMARY)
+                self._send(neighbour, self._summarise(neighbour))
+        return gone
+
+    def _change(self, at: float, *, topology: bool) -> None:
+        self._publish_at = min(self._publish_at, at)
+        self._topology = self._topology or topology
+
+    def _publish(self, now: float) -> None:
+        bucket = self._link_changes if self._topology else self._cost_changes
+        if not bucket.take(now):
+            self._publish_at = now + 1.0
+            return
+        self._publish_at, self._topology = inf, False
+        self._refresh_at = now + REFRESH
+        self.sequence = max(int(self._wall() * 1000), self.sequence + 1)
+        flags, links = self._own_links()
+        nonce = self._random(64)
+        record = LinkRecord.sign(self._private, self.sequence, flags, links, nonce)
+        self.map.add(record, self.own, now)
+        self.counts["own record"] += 1
+        self._flush_at = now
+
+    def _own_links(self) -> tuple[int, list[LinkEntry]]:
+        """The best 48 links, those to leaves last since leaves name them themselves."""
+        ranked = sorted(
+            self.neighbours.values(), key=lambda n: (self._is_leaf(n.short), n.cost, n.short)
+        )
+        flags = TRUNC if len(ranked) > MAX_LINKS else LEAF if len(ranked) == 1 else 0
+        return flags, [
+            LinkEntry(n.short, n.slot, n.their_slot, encode_cost(n.cost), n.mtu)
+            for n in ranked[:MAX_LINKS]
+        ]
+
+    def _flush(self, now: float) -> frozenset[LinkName] | None:
+        """Count in what is new, and pass it on."""
+        self._flush_at = inf
+        gone = self.map.refresh(now)
+        for neighbour in self.neighbours.values():
+            for short in [s for s in neighbour.has if s not in self.map.held]:
+                del neighbour.has[short]
+            news = (s for s in self._within(neighbour) if s != neighbour.short)
+            newer = (s for s in news if neighbour.has.get(s, -1) < self.map.sequence(s))
+            self._pass_on(neighbour, [self.map.held[s].record for s in newer], now)
+        return gone
+
+    # Out
+
+    def _pass_on(self, neighbour: Neighbour, records: list[LinkRecord], now: float) -> None:
+        for batch in _batches(records):
+            self._send(neighbour, Records(tuple(record.raw for record in batch)))
+        for record in records:
+            neighbour.has[record.short] = record.sequence
+        if records:
+            neighbour.hasten(now)
+
+    def _send(self, neighbour: Neighbour, message: Flooded) -> None:
+        self._out.append((neighbour.short, message))
+
+    def _summarise(self, neighbour: Neighbour) -> Summary:
+        wanted, radius = self._within(neighbour), self.map.radius
+        told = INFINITE if radius == inf else min(ceil(radius * _MICRO), INFINITE - 1)
+        return Summary(told, len(wanted), self.map.digest(wanted))
+
+    def _listing(self, neighbour: Neighbour) -> tuple[tuple[bytes, int], ...]:
+        wanted = self._within(neighbour)[:MAX_LISTED]
+        return tuple((short, self.map.sequence(short)) for short in wanted)
+
+    def _within(self, neighbour: Neighbour) -> list[bytes]:
+        """Nodes whose records the neighbour wants, as far as we can tell, the nearest first."""
+        held, reach = self.map.held, neighbour.radius - self._cost(neighbour)
+        return [s for s, far in self.map.distance.items() if far <= reach and s in held]
+
+    def _cost(self, neighbour: Neighbour) -> float:
+        """Seconds, as all who hold both records have it."""
+        link = self.map.graph.adjacency.get(self.own, {}).get(neighbour.short)
+        return link.cost if link else neighbour.cost
+
+    def _limits_of(self, short: bytes, now: float) -> tuple[TokenBucket, TokenBucket]:
+        """What is left of a neighbour's limits: they outlast the link, or it would come anew."""
+        limits = self._limits.pop(short, None)
+        self._limits[short] = limits or (
+            TokenBucket(*NEW_RECORDS, now),
+            TokenBucket(*QUESTIONS, now),
+        )
+        if len(self._limits) > LIMITED:
+            self._limits.popitem(last=False)
+        return self._limits[short]
+
+    def _told(self, short: bytes) -> LinkEntry | None:
+        """The link as our record in force has it."""
+        held = self.map.held.get(self.own)
+        links = held.record.links if held else ()
+        return next((link for link in links if link.peer == short), None)
+
+    def _is_leaf(self, short: bytes) -> bool:
+        held = self.map.held.get(short)
+        return held is not None and bool(held.record.flags & LEAF)
+
+
+def _bucket(limit: tuple[int, float], now: float) -> TokenBucket:
+    count, seconds = limit
+    return TokenBucket(count / seconds, count, now)
+
+
+def _batches(records: list[LinkRecord]) -> Iterator[list[LinkRecord]]:
+    batch: list[LinkRecord] = []
+    size = 0
+    for record in records:
+        size += len(record.raw) + 2
+        if batch and size > MAX_RECORDS:
+            yield batch
+            batch, size = [], len(record.raw) + 2
+        batch.append(record)
+    if batch:
+        yield batch
