@@ -94,6 +94,11 @@ class Endpoint:
         return ":" in self.host
 
     @property
+    def in_overlay(self) -> bool:
+        """Whether the host is in fc00::/8: packets to it would travel inside themselves."""
+        return is_overlay(self.host)
+
+    @property
     def packed(self) -> bytes:
         """The host as 4 or 16 bytes."""
         return ip_address(self.host).packed
@@ -103,6 +108,11 @@ class Endpoint:
             return f"{self.host}:{self.port}"
         zone = f"%{self.zone}" if self.zone else ""
         return f"[{self.host}{zone}]:{self.port}"
+
+
+def is_overlay(host: str) -> bool:
+    """Whether an IP address in canonical text is in fc00::/8."""
+    return host.startswith("fc") and host[4:5] == ":"
 
 
 @dataclass(frozen=True, slots=True)

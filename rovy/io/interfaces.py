@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 
+from rovy.address.multiaddr import is_overlay
 from rovy.io.base import LocalAddress
 
 _GROUPS = 0x1 | 0x10 | 0x40 | 0x100 | 0x400  # links, IPv4 and IPv6 addresses and routes
@@ -16,14 +17,15 @@ _SETTLE = 0.05
 
 
 def local_addresses() -> list[LocalAddress]:
-    """Addresses of all interfaces."""
+    """Addresses of all interfaces, those in fc00::/8 left out."""
     import ifaddr
 
     found = []
     for adapter in ifaddr.get_adapters():
         for ip in adapter.ips:
             address = ip.ip if isinstance(ip.ip, str) else ip.ip[0]
-            found.append(LocalAddress(address, adapter.name, adapter.index or 0))
+            if not is_overlay(address):
+                found.append(LocalAddress(address, adapter.name, adapter.index or 0))
     return found
 
 

@@ -36,6 +36,8 @@ class Keeper:
         if isinstance(target, RoutedAddr):
             return [Routed(target.label)]
         endpoints = [target.endpoint] if target.endpoint else await self._look_up(target)
+        if any(endpoint.in_overlay for endpoint in endpoints):
+            raise UsageError(f"{target} is in fc00::/8: name an address outside of the network")
         paths: list[Path] = [
             Direct(self.sockets[e.is_v6].number, e) for e in endpoints if e.is_v6 in self.sockets
         ]

@@ -94,6 +94,9 @@ class Router:
                 sessions.drop_path(session, path, now)
         for path, mtu in wanted.items():
             sessions.try_path(session, path, now, mtu=mtu)
+        fresh = [path for path in wanted if path not in session.hints]
+        if session.opening and fresh:
+            sessions.connect(session.peer, fresh, now)
         self._engine.pump()
 
     # What happens
@@ -111,7 +114,7 @@ class Router:
                 self._engine.sessions.on_path_down(session.id, path, now)
             if broken:
                 self.supply(session)
-            elif self._routed(session, now):
+            elif self._matters(session):
                 self._look_again(session)
         self._engine.pump()
 
@@ -119,7 +122,7 @@ class Router:
         """A path of a session failed: offer others, and find out where it broke."""
         if silent and isinstance(path, Routed) and path.label not in self._searches:
             self._search(path.label)
-        if session.probing(self._engine.now()):
+        if self._matters(session):
             self.supply(session)
 
     def refused(self, used: Label, told: Label) -> None:
@@ -139,9 +142,11 @@ class Router:
             if session.in_use(now) and (offer is None or now - offer.at >= RECOMPUTE):
                 self._look_again(session)
 
-    def _routed(self, session: Session, now: float) -> bool:
-        """Whether routes matter to a session now."""
-        return session.probing(now) and any(isinstance(path, Routed) for path in session.known)
+    def _matters(self, session: Session) -> bool:
+        """Whether a session needs its routes now."""
+        now = self._engine.now()
+        routed = any(isinstance(path, Routed) for path in session.known)
+        return session.in_use(now) or (routed and session.probing(now))
 
     def _broken(self, session: Session, gone: frozenset[LinkName]) -> list[Path]:
         """The paths of a session that cross links that are gone."""
@@ -162,7 +167,7 @@ class Router:
         for number in list(self._stale)[:AT_ONCE]:
             del self._stale[number]
             session = self._engine.sessions.get(number)
-            if session and session.probing(self._engine.now()):
+            if session and self._matters(session):
                 self.supply(session)
         if self._stale:
             self._timer = asyncio.get_running_loop().call_later(SETTLE, self._renew)
@@ -185,7 +190,10 @@ class Router:
             return
         asked = (self._answers(prefix) for prefix in label.prefixes)
         heard = await asyncio.gather(*asked)
-        reached = max((at for at, peer in enumerate(heard, 1) if peer), default=0)
+        reached = 0
+        for at, peer in enumerate(heard, 1):
+            if peer and peer.short == nodes[at]:
+                reached = at
         if reached < len(heard):
             self._suspect(nodes[reached], nodes[reached + 1])
         for session in self._engine.sessions:

@@ -260,7 +260,7 @@ class Services(Hooks):
         found = self.mapper.map
         return MapInfo(
             len(found.distance),
-            len(found.links),
+            sum(near in found.distance for near, _ in found.links),
             len(found.held),
             sum(held.waits_since is not None for held in found.held.values()),
             found.radius if found.radius < NEVER else None,

@@ -40,11 +40,14 @@ class Waiters:
         """A session that can send. Raises `Unreachable`."""
         sessions = self._engine.sessions
         session = sessions.with_peer(peer)
-        if session is None or paths:
-            known = await self._ways_to(peer, paths, timeout) if session is None else [*paths]
-            now = self._engine.now()
-            session = sessions.connect(peer, known, now, psk=psk, request=request)
-            self._engine.pump()
+        if session and not paths and session.sending and session.path:
+            return session
+        known = self._known(peer, paths)
+        if session is None and not known:
+            known = await self._learn_ways(peer, timeout)
+        now = self._engine.now()
+        session = sessions.connect(peer, known, now, psk=psk, request=request)
+        self._engine.pump()
         if session.sending and session.path:
             return session
         return await self._wait(peer, timeout)
@@ -93,12 +96,10 @@ class Waiters:
             if not future.done():
                 future.set_exception(Unreachable(reason, f"{peer}: {reason}"))
 
-    async def _ways_to(
-        self, peer: PeerID, paths: Sequence[Path], timeout: float
-    ) -> Sequence[Path]:
-        """Ways to try; a map that is young may be about to learn one. Raises `Unreachable`."""
+    async def _learn_ways(self, peer: PeerID, timeout: float) -> list[Path]:
+        """Wait for a map that is young to learn a way. Raises `Unreachable`."""
         waited = 0.0
-        while not (known := self._known(peer, paths)):
+        while not (known := self._known(peer, [])):
             if waited >= min(timeout, LOOKING):
                 text = f"no route to {peer} is known; its address or a label would lead there"
                 raise Unreachable("no route", text)
