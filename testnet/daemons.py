@@ -5,13 +5,19 @@ import os
 import signal
 import subprocess
 import sys
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from rovy.address.keys import PeerID, address_text
+from rovy.cli.client import Client, Failed
+from rovy.config.keys import load_or_create_key
 from testnet.netns import Host, wait_until
 
 BIN = Path(sys.executable).parent
 PORT = 1312
+START = 20.0
+"""Seconds a daemon may take until it answers, on a machine that is busy with others."""
 
 
 class Daemon:
@@ -25,16 +31,31 @@ class Daemon:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *arguments: str) -> None:
-        """Start it and wait until it answers, at most 10 s."""
+        """Start it and wait until it answers, at most `START`."""
+        self.spawn(*arguments)
+        wait_until(self.answers, timeout=START)
+
+    def spawn(self, *arguments: str) -> None:
+        """Start it without waiting."""
         self.directory.mkdir(parents=True, exist_ok=True)
         command = [str(BIN / "rovyd"), "--state-dir", str(self.directory)]
         command += ["--socket", str(self.socket), *arguments]
         self.process = self.host.spawn(command, log=self.directory / "rovyd.log")
-        wait_until(self.answers, timeout=10.0)
 
     def answers(self) -> bool:
         """Whether its socket answers."""
-        return self.run("info", "--json", check=False).returncode == 0
+        try:
+            return bool(self.call("GET", "/info", timeout=1.0))
+        except Failed:
+            return False
+
+    def call(self, method: str, path: str, body: object = None, timeout: float = 10.0) -> Any:
+        """One request to its API, without a `rovyctl` to start; raises `Failed`."""
+        client = Client(self.socket)
+        try:
+            return client.call(method, path, body, timeout=timeout)
+        finally:
+            client.close()
 
     def run(
         self, *arguments: str, check: bool = True, timeout: float = 30.0
@@ -50,10 +71,22 @@ class Daemon:
         """Run `rovyctl … --json` and read what it prints."""
         return json.loads(self.run(*arguments, "--json").stdout)
 
+    @cached_property
+    def peer(self) -> PeerID:
+        """Who it is; its key is made where there is none yet."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        private, _ = load_or_create_key(self.directory / "key.toml")
+        return private.peer_id
+
     @property
     def peer_id(self) -> str:
         """Its PeerID."""
-        return str(self.ask("info")["peer_id"])
+        return str(self.peer)
+
+    @property
+    def ip6(self) -> str:
+        """Its address in fc00::/8."""
+        return address_text(self.peer.address)
 
     def address(self, host: str) -> str:
         """Its multiaddr at an IPv4 address of its host."""
@@ -61,7 +94,7 @@ class Daemon:
 
     def slots(self) -> dict[str, int]:
         """Its slots by PeerID, of peerings that are up."""
-        peers = self.ask("peers")["peers"]
+        peers = self.call("GET", "/peers")["peers"]
         return {p["peer_id"]: p["slot"] for p in peers if p["slot"] and p["their_slot"]}
 
     def kill(self) -> None:
