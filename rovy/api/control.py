@@ -9,6 +9,7 @@ from rovy.address.multiaddr import Multiaddr
 from rovy.address.target import RoutedAddr, Target
 from rovy.config.settings import Settings
 from rovy.errors import RovyError
+from rovy.fcnet.rules import Rule
 from rovy.node.node import Node
 
 
@@ -39,6 +40,26 @@ class Changes:
     restart: list[str]
 
 
+@dataclass(frozen=True, slots=True)
+class AllowedRule:
+    """A rule of the firewall."""
+
+    rule: Rule
+    origin: str
+    """config or added"""
+
+
+@dataclass(frozen=True, slots=True)
+class Firewall:
+    """How the interface is guarded."""
+
+    kind: str
+    """nftables, filter (rovy's own), off, or empty where there is no interface."""
+    rules: list[AllowedRule]
+    counters: dict[str, int]
+    """Packets by what became of them."""
+
+
 class Control(Protocol):
     """The daemon as the API sees it; the other implementation is the tests'."""
 
@@ -65,6 +86,21 @@ class Control(Protocol):
 
     def stop(self) -> None:
         """End the daemon soon."""
+
+    async def firewall(self) -> Firewall:
+        """How the interface is guarded."""
+
+    async def allow(self, text: str) -> tuple[Rule, bool]:
+        """Add a rule, also after a restart; and whether it is new."""
+
+    async def disallow(self, text: str) -> tuple[Rule, str]:
+        """Take a rule away; and a note on what will bring it back."""
+
+    def user(self) -> str:
+        """Who the process runs as."""
+
+    def capabilities(self) -> list[str]:
+        """What it may do beyond that, capabilities(7)."""
 
     def problems(self) -> list[str]:
         """What does not work now."""

@@ -36,6 +36,28 @@ class Ping(Request, frozen=True):
     """Seconds."""
 
 
+class Resolve(Request, frozen=True):
+    """POST /v1/resolve"""
+
+    target: Target
+    timeout: Annotated[float, Meta(gt=0, le=600)] = 5.0
+    """Seconds."""
+
+
+class Traceroute(Request, frozen=True):
+    """POST /v1/traceroute"""
+
+    target: Target
+    timeout: Annotated[float, Meta(gt=0, le=60)] = 2.0
+    """Seconds that each question may take."""
+
+
+class AllowRule(Request, frozen=True):
+    """POST /v1/firewall"""
+
+    rule: Annotated[str, Meta(min_length=1, max_length=256)]
+
+
 class Error(Struct, frozen=True, omit_defaults=True):
     """Why a request failed."""
 
@@ -53,16 +75,42 @@ class Failure(Struct, frozen=True):
     error: Error
 
 
+class Interface(Struct, frozen=True):
+    """By which programs of the machine reach the network."""
+
+    name: str
+    """Empty where there is none."""
+    state: str
+    """up, down (problem says why) or off"""
+    problem: str
+    mtu: int
+    """Bytes."""
+
+
+class MapSize(Struct, frozen=True):
+    """How much of the network the node knows."""
+
+    nodes: int
+    """Itself included."""
+    links: int
+
+
 class Info(Struct, frozen=True):
     """GET /v1/info"""
 
     version: str
+    data_plane: str
+    """pure or native"""
     peer_id: str
     address: str
     """In fc00::/8."""
     uptime: float
     """Seconds."""
     pid: int
+    user: str
+    """It runs as."""
+    capabilities: list[str]
+    """It holds, capabilities(7) without `cap_`."""
     listen: list[str]
     """Open sockets, multiaddrs."""
     port: int
@@ -73,6 +121,8 @@ class Info(Struct, frozen=True):
     peers: int
     """Peerings that are up."""
     sessions: int
+    map: MapSize
+    interface: Interface
     config_file: str
     """Empty where there is none."""
     key_file: str
@@ -178,6 +228,171 @@ class Sessions(Struct, frozen=True):
     """GET /v1/sessions"""
 
     sessions: list[Session]
+
+
+class Hop(Struct, frozen=True):
+    """A node along a route."""
+
+    peer_id: str
+    """Empty where the map does not name it."""
+    name: str
+    slot: int
+    """The slot for it of the node before; 0 where there is none."""
+
+
+class Route(Struct, frozen=True):
+    """One way to a node."""
+
+    peer_id: str
+    address: str
+    """In fc00::/8."""
+    name: str
+    label: str
+    """`/rovyrt/…`; empty for the direct path of a session that is no peering."""
+    hops: list[Hop]
+    """The node itself last."""
+    via: str
+    """Endpoint of a direct path, `local->` before it where that is fixed; else empty."""
+    state: str
+    """active, warm (held ready), works, trying, suspect, or offered (by the map, not in use)"""
+    cost: float | None
+    """Seconds, as the map has it: RTT / 2 and 1 ms for each hop."""
+    rtt: float | None
+    """Seconds, measured end to end."""
+    mtu: int
+    """Bytes of the longest IPv6 packet."""
+    age: float | None
+    """Seconds since it was taken up."""
+    why: str
+    """Why it was chosen."""
+    packets_sent: int
+    packets_received: int
+    bytes_sent: int
+    bytes_received: int
+
+
+class Routes(Struct, frozen=True):
+    """GET /v1/routes"""
+
+    routes: list[Route]
+
+
+class Resolved(Struct, frozen=True):
+    """POST /v1/resolve"""
+
+    peer_id: str
+    address: str
+    """In fc00::/8."""
+    name: str
+    took: float
+    """Seconds."""
+    routes: list[Route]
+    """The best first; none to the node itself."""
+
+
+class MapLink(Struct, frozen=True):
+    """A link of a node."""
+
+    peer_id: str
+    """Of the other end."""
+    name: str
+    slot: int
+    """The node's for the other end."""
+    cost: float
+    """Seconds."""
+    mtu: int
+    """Bytes of the largest forward packet."""
+
+
+class MapNode(Struct, frozen=True):
+    """A node that is known."""
+
+    peer_id: str
+    address: str
+    """In fc00::/8."""
+    name: str
+    cost: float
+    """Seconds, by the cheapest route."""
+    hops: int
+    """Of that route; 0 for this node itself."""
+    links: list[MapLink]
+
+
+class Map(Struct, frozen=True):
+    """GET /v1/map"""
+
+    nodes: list[MapNode]
+    """The nearest first: this one."""
+    links: int
+    records: int
+    waiting: int
+    """Records that no link leads to yet."""
+    radius: float | None
+    """Seconds of cost up to which nodes are known; null: all of them."""
+
+
+class TracedHop(Struct, frozen=True):
+    """A node along a route that was asked who it is."""
+
+    peer_id: str
+    """Who answered, proved by a signature; empty where nobody did."""
+    address: str
+    name: str
+    expected: str
+    """PeerID that the map has there; empty where it does not say."""
+    rtts: list[float | None]
+    """Seconds of each question; null where no answer came."""
+
+
+class Traced(Struct, frozen=True):
+    """POST /v1/traceroute"""
+
+    peer_id: str
+    """The target; empty where a label's end is not known."""
+    address: str
+    name: str
+    label: str
+    """The route that was followed; empty for a direct path without one."""
+    reached: bool
+    """Whether the target answered."""
+    hops: list[TracedHop]
+
+
+class FirewallRule(Struct, frozen=True):
+    """What others may begin."""
+
+    rule: str
+    """Such as `tcp/22`, with ` from` and a PeerID where it holds for one node."""
+    name: str
+    """Of that node, if it has one."""
+    origin: str
+    """config or added"""
+
+
+class Firewall(Struct, frozen=True):
+    """GET /v1/firewall"""
+
+    kind: str
+    """nftables, filter (rovy's own), off, or empty where there is no interface"""
+    rules: list[FirewallRule]
+    counters: dict[str, int]
+    """Packets that came in, by what became of them."""
+
+
+class Allowed(Struct, frozen=True):
+    """POST /v1/firewall"""
+
+    rule: str
+    new: bool
+    """Whether it was not there before."""
+
+
+class Denied(Struct, frozen=True, omit_defaults=True):
+    """DELETE /v1/firewall/{rule}"""
+
+    rule: str
+    note: str = ""
+    """What will bring it back."""
 
 
 class Counters(Struct, frozen=True):

@@ -1,6 +1,7 @@
 """The HTTP server: routes, decoding, errors."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -13,17 +14,31 @@ import msgspec
 from aiohttp import web
 
 from rovy import __version__
-from rovy.address.keys import address_text
-from rovy.address.multiaddr import Multiaddr
+from rovy.address.keys import PeerID, address_text
+from rovy.address.multiaddr import Endpoint, Multiaddr
 from rovy.api import schema
 from rovy.api.control import Conflict, Control, NotFound
-from rovy.api.views import counters_view, peers_view, route_text, session_view
+from rovy.api.routes import LINES, ROUTES
+from rovy.api.views import (
+    counters_view,
+    firewall_view,
+    interface_view,
+    map_view,
+    name_of,
+    peers_view,
+    route_text,
+    route_view,
+    session_view,
+    traced_view,
+)
 from rovy.errors import Malformed, RovyError, Unreachable, UsageError
 
 SHUTDOWN: Final = 0.5
 """Seconds that requests under way have when the daemon stops."""
 STREAMS: Final = 32
 """Event streams at a time."""
+FIRST_PING: Final = 0.5
+"""Seconds for the first ping that proves a route, doubled for each further one."""
 
 T = TypeVar("T", bound=schema.Request)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -36,21 +51,10 @@ class Server:
     def __init__(self, control: Control) -> None:
         self._control = control
         self._streams: set[asyncio.Task[object]] = set()
+        self._open: web.AppRunner | None = None
         app = web.Application(client_max_size=schema.MAX_BODY, middlewares=[errors])
-        app.add_routes(
-            [
-                web.get("/v1/info", self._info),
-                web.get("/v1/peers", self._peers),
-                web.post("/v1/peers", self._add_peer),
-                web.delete("/v1/peers/{peer}", self._remove_peer),
-                web.get("/v1/sessions", self._sessions),
-                web.get("/v1/counters", self._counters),
-                web.get("/v1/events", self._events),
-                web.post("/v1/ping", self._ping),
-                web.post("/v1/reload", self._reload),
-                web.post("/v1/stop", self._stop),
-            ]
-        )
+        for route in ROUTES:
+            app.router.add_route(route.method, route.path, getattr(self, route.handler))
         self._runner = web.AppRunner(
             app, access_log=None, handler_cancellation=True, shutdown_timeout=SHUTDOWN
         )
@@ -60,30 +64,50 @@ class Server:
         await self._runner.setup()
         await web.SockSite(self._runner, sock).start()
 
+    async def serve_metrics(self, endpoint: Endpoint) -> None:
+        """Serve /metrics, and nothing else, on TCP. Raises `UsageError` where it cannot listen."""
+        app = web.Application(middlewares=[errors])
+        app.router.add_get("/metrics", self._metrics)
+        self._open = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN)
+        await self._open.setup()
+        try:
+            await web.TCPSite(self._open, endpoint.host, endpoint.port).start()
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise UsageError(
+                f"metrics_listen: cannot listen on {endpoint}: {reason}; name another port"
+            ) from None
+
     async def close(self) -> None:
         """Answer what is under way, briefly, and stop."""
         for stream in self._streams:
             stream.cancel()
-        await self._runner.cleanup()
+        for runner in filter(None, (self._open, self._runner)):
+            await runner.cleanup()
 
     # Looking
 
     async def _info(self, request: web.Request) -> web.Response:
         node, settings = self._control.node, self._control.settings
-        stats = node.stats()
+        stats, known = node.stats(), node.map()
         return answer(
             schema.Info(
                 version=__version__,
+                data_plane=node.data_plane,
                 peer_id=str(node.peer_id),
                 address=address_text(node.peer_id.address),
                 uptime=time.monotonic() - self._control.started,
                 pid=os.getpid(),
+                user=self._control.user(),
+                capabilities=self._control.capabilities(),
                 listen=[str(Multiaddr.of(each.bound)) for each in node.sockets],
                 port=node.sockets[0].bound.port if node.sockets else 0,
                 addresses=[str(address) for address in node.addresses()],
                 network="private" if settings.private else "public",
                 peers=stats.peerings,
                 sessions=stats.sessions,
+                map=schema.MapSize(known.nodes, known.links),
+                interface=interface_view(node.interface, settings.interface_mtu),
                 config_file=self._control.config_file,
                 key_file=str(settings.key_file),
                 state_dir=str(settings.state_dir),
@@ -98,19 +122,39 @@ class Server:
 
     async def _sessions(self, request: web.Request) -> web.Response:
         kept = self._control.kept()
-        sessions = []
-        for info in self._control.node.sessions():
-            name = kept[info.peer].name if info.peer in kept else ""
-            sessions.append(session_view(info, name))
-        return answer(schema.Sessions(sessions))
+        infos = self._control.node.sessions()
+        return answer(schema.Sessions([session_view(i, name_of(kept, i.peer)) for i in infos]))
+
+    async def _routes(self, request: web.Request) -> web.Response:
+        kept = self._control.kept()
+        routes = [route_view(kept, info) for info in self._control.node.routes()]
+        return answer(schema.Routes(routes))
+
+    async def _map(self, request: web.Request) -> web.Response:
+        node = self._control.node
+        return answer(map_view(self._control.kept(), node.map(), node.map_nodes()))
+
+    async def _firewall(self, request: web.Request) -> web.Response:
+        return answer(firewall_view(self._control.kept(), await self._control.firewall()))
 
     async def _counters(self, request: web.Request) -> web.Response:
         return answer(schema.Counters(counters_view(self._control.node.stats())))
 
+    async def _openapi(self, request: web.Request) -> web.Response:
+        from rovy.api.openapi import document
+
+        return answer(document())
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        from rovy.api.metrics import CONTENT_TYPE, exposition  # brings a library few ask for
+
+        body = exposition(self._control)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
+
     async def _events(self, request: web.Request) -> web.StreamResponse:
         if len(self._streams) >= STREAMS:
             raise Conflict(f"{STREAMS} event streams are open: close one")
-        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        response = web.StreamResponse(headers={"Content-Type": LINES})
         stream = asyncio.current_task()
         assert stream is not None
         self._streams.add(stream)
@@ -127,10 +171,8 @@ class Server:
         # The headers go out at once: who reads them knows that nothing is missed from here on.
         await response.write(b"\n")
         async for event in self._control.node.events():
-            kept = self._control.kept().get(event.peer)
-            line = schema.Event(
-                time.time(), event.kind, str(event.peer), kept.name if kept else "", event.detail
-            )
+            name = name_of(self._control.kept(), event.peer)
+            line = schema.Event(time.time(), event.kind, str(event.peer), name, event.detail)
             await response.write(msgspec.json.encode(line) + b"\n")
 
     # Doing
@@ -152,6 +194,47 @@ class Server:
         route = route_text(pong.path) or "local"
         return answer(schema.Pong(str(pong.peer), pong.rtt, route, pong.size))
 
+    async def _resolve(self, request: web.Request) -> web.Response:
+        body = await decode(request, schema.Resolve)
+        node, kept = self._control.node, self._control.kept()
+        began = time.monotonic()
+        infos = await node.resolve(self._control.find(body.target), timeout=body.timeout)
+        took = time.monotonic() - began
+        peer = infos[0].peer if infos else node.peer_id
+        if infos:
+            await self._prove(peer, body.timeout)
+            infos = [info for info in node.routes() if info.peer == peer] or infos
+        routes = [route_view(kept, info) for info in infos]
+        address = address_text(peer.address)
+        return answer(schema.Resolved(str(peer), address, name_of(kept, peer), took, routes))
+
+    async def _prove(self, peer: PeerID, timeout: float) -> None:
+        """Make sure that a node answers now: its session may be a dead one."""
+        loop = asyncio.get_running_loop()
+        end, patience = loop.time() + timeout, FIRST_PING
+        while (left := end - loop.time()) > 0:
+            with contextlib.suppress(Unreachable):
+                await self._control.node.ping(peer, timeout=min(patience, left))
+                return
+            patience *= 2
+        raise Unreachable("no answer", f"{peer} did not answer in {timeout:g} s")
+
+    async def _traceroute(self, request: web.Request) -> web.Response:
+        body = await decode(request, schema.Traceroute)
+        target = self._control.find(body.target)
+        traced = await self._control.node.traceroute(target, timeout=body.timeout)
+        return answer(traced_view(self._control.kept(), traced))
+
+    async def _allow(self, request: web.Request) -> web.Response:
+        body = await decode(request, schema.AllowRule)
+        rule, new = await self._control.allow(body.rule)
+        status = HTTPStatus.CREATED if new else HTTPStatus.OK
+        return answer(schema.Allowed(str(rule), new), status)
+
+    async def _deny(self, request: web.Request) -> web.Response:
+        rule, note = await self._control.disallow(request.match_info["rule"])
+        return answer(schema.Denied(str(rule), note))
+
     async def _reload(self, request: web.Request) -> web.Response:
         changes = await self._control.reload()
         return answer(schema.Reloaded(changes.applied, changes.restart))
@@ -162,7 +245,7 @@ class Server:
         return answer(schema.Stopping(pid=os.getpid()), HTTPStatus.ACCEPTED)
 
 
-def answer(value: msgspec.Struct, status: int = HTTPStatus.OK) -> web.Response:
+def answer(value: object, status: int = HTTPStatus.OK) -> web.Response:
     """A value as a JSON response."""
     return web.Response(
         body=msgspec.json.encode(value), status=status, content_type="application/json"
@@ -195,13 +278,18 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 def fail(status: int, reason: str, message: str) -> web.Response:
     """An error as a JSON response."""
-    return answer(schema.Failure(schema.Error(reason, message, _REMEDIES.get(reason, ""))), status)
+    otherwise = _REMEDIES["no answer"] if status == HTTPStatus.GATEWAY_TIMEOUT else ""
+    remedy = _REMEDIES.get(reason, otherwise)
+    return answer(schema.Failure(schema.Error(reason, message, remedy)), status)
 
 
 _REMEDIES: Final = {
     "no answer": "see whether the other node runs and whether a firewall drops UDP between you",
-    "no route": "add the node with its address: rovyctl peer add /ip4/…/udp/…/rovy/…",
-    "not found": "`rovyctl peers` lists what is known",
+    "no route": (
+        "`rovyctl map` lists the nodes that are known; add another one with its address:"
+        " rovyctl peer add /ip4/…/udp/…/rovy/…"
+    ),
+    "not found": "`rovyctl peers`, `map` and `firewall list` show what is known",
 }
 
 

@@ -6,8 +6,20 @@ from rovy.address.keys import PeerID, address_text
 from rovy.address.path import Direct
 from rovy.address.path import Path as NodePath
 from rovy.api import schema
-from rovy.api.control import KeptPeer
-from rovy.node.events import PathInfo, SessionInfo, Stats
+from rovy.api.control import Firewall, KeptPeer
+from rovy.io.base import Interface
+from rovy.node.events import (
+    MapInfo,
+    MapNode,
+    PathInfo,
+    RouteInfo,
+    SessionInfo,
+    Stats,
+    Traced,
+    TracedHop,
+)
+
+Kept = Mapping[PeerID, KeptPeer]
 
 
 def route_text(path: NodePath | None) -> str:
@@ -55,12 +67,110 @@ def counters_view(stats: Stats) -> dict[str, dict[str, int]]:
             **stats.node,
         },
         "underlay": dict(stats.underlay),
+        "interface": dict(stats.interface),
+        "routing": dict(stats.routing),
         "dropped": dict(stats.dropped),
         "handshakes refused": dict(stats.refused),
         "notices sent": dict(stats.notices_sent),
         "notices believed": dict(stats.notices_believed),
         "notices ignored": dict(stats.notices_ignored),
     }
+
+
+def name_of(kept: Kept, peer: PeerID | None) -> str:
+    """The name of a kept peer, or empty."""
+    return kept[peer].name if peer and peer in kept else ""
+
+
+def interface_view(interface: Interface | None, mtu: int) -> schema.Interface:
+    """How programs of the machine reach the network."""
+    if interface is None:
+        return schema.Interface("", "off", "", 0)
+    state = "down" if interface.problem else "up"
+    return schema.Interface(interface.name, state, interface.problem, mtu)
+
+
+def route_view(kept: Kept, info: RouteInfo) -> schema.Route:
+    """A way to a node, with names."""
+    slots = info.label.slots if info.label else (0,)
+    return schema.Route(
+        peer_id=str(info.peer),
+        address=address_text(info.peer.address),
+        name=name_of(kept, info.peer),
+        label=str(info.label or ""),
+        hops=[
+            schema.Hop(str(peer or ""), name_of(kept, peer), slot)
+            for peer, slot in zip(info.hops, slots, strict=True)
+        ],
+        via=info.via,
+        state=info.state,
+        cost=info.cost,
+        rtt=info.rtt,
+        mtu=info.mtu,
+        age=info.age,
+        why=info.why,
+        packets_sent=info.packets_sent,
+        packets_received=info.packets_received,
+        bytes_sent=info.bytes_sent,
+        bytes_received=info.bytes_received,
+    )
+
+
+def map_view(kept: Kept, info: MapInfo, nodes: list[MapNode]) -> schema.Map:
+    """All nodes that are known."""
+    known = [
+        schema.MapNode(
+            peer_id=str(node.peer),
+            address=address_text(node.peer.address),
+            name=name_of(kept, node.peer),
+            cost=node.cost,
+            hops=node.hops,
+            links=[
+                schema.MapLink(
+                    str(link.peer), name_of(kept, link.peer), link.slot, link.cost, link.mtu
+                )
+                for link in node.links
+            ],
+        )
+        for node in nodes
+    ]
+    return schema.Map(known, info.links, info.records, info.waiting, info.radius)
+
+
+def traced_view(kept: Kept, traced: Traced) -> schema.Traced:
+    """A route that was followed."""
+    last = traced.hops[-1].peer if traced.hops else traced.peer
+    return schema.Traced(
+        peer_id=str(traced.peer or ""),
+        address=_address(traced.peer),
+        name=name_of(kept, traced.peer),
+        label=str(traced.label or ""),
+        reached=last is not None and last == traced.peer,
+        hops=[_traced_hop(kept, hop) for hop in traced.hops],
+    )
+
+
+def firewall_view(kept: Kept, firewall: Firewall) -> schema.Firewall:
+    """What others may begin."""
+    rules = [
+        schema.FirewallRule(str(each.rule), name_of(kept, each.rule.peer), each.origin)
+        for each in firewall.rules
+    ]
+    return schema.Firewall(firewall.kind, rules, firewall.counters)
+
+
+def _traced_hop(kept: Kept, hop: TracedHop) -> schema.TracedHop:
+    return schema.TracedHop(
+        peer_id=str(hop.peer or ""),
+        address=_address(hop.peer),
+        name=name_of(kept, hop.peer),
+        expected=str(hop.expected or ""),
+        rtts=list(hop.rtts),
+    )
+
+
+def _address(peer: PeerID | None) -> str:
+    return address_text(peer.address) if peer else ""
 
 
 def _peer(peer: PeerID, kept: KeptPeer | None, session: SessionInfo | None) -> schema.Peer:

@@ -8,20 +8,24 @@ from typing import Any, Final
 
 from rovy.config.lines import Lines
 from rovy.config.places import Places
-from rovy.config.settings import KEY_FILE, LOG_FORMATS, LOG_LEVELS, PeerSetting, Settings
+from rovy.config.settings import FIREWALLS, KEY_FILE, LOG_FORMATS, LOG_LEVELS, PeerSetting, Settings
 from rovy.config.values import (
     BadItem,
     boolean,
     choice,
     integer,
     list_of,
+    read_interface_name,
     read_listen,
+    read_metrics_listen,
     read_network_key,
     read_peer,
     read_peer_id,
     string,
 )
 from rovy.errors import Malformed, UsageError
+from rovy.fcnet.rules import MOST as MOST_RULES
+from rovy.fcnet.rules import Rule
 
 MAX_BYTES: Final = 1 << 20
 """The longest configuration file that is read."""
@@ -36,6 +40,12 @@ _READERS: Final[dict[str, Callable[[object], object]]] = {
     "allow": lambda value: frozenset(list_of(read_peer_id)(value)),
     "deny": lambda value: frozenset(list_of(read_peer_id)(value)),
     "network_key": lambda value: read_network_key(string(value)),
+    "metrics_listen": lambda value: read_metrics_listen(string(value)),
+    "interface": boolean,
+    "interface_name": lambda value: read_interface_name(string(value)),
+    "interface_mtu": integer(1280, 65535),
+    "firewall": choice(*FIREWALLS),
+    "firewall_allow": lambda value: tuple(dict.fromkeys(list_of(Rule.parse, MOST_RULES)(value))),
     "log_level": choice(*LOG_LEVELS),
     "log_format": choice(*LOG_FORMATS),
 }
@@ -63,6 +73,17 @@ def read_settings(path: Path, places: Places, *, required: bool = True) -> Setti
     if len(data) > MAX_BYTES:
         raise ConfigError(f"{path}: longer than {MAX_BYTES} bytes; is it the right file?")
     return parse_settings(data, path, places)
+
+
+def read_lines(path: Path) -> tuple[dict[str, int], list[int]]:
+    """On which lines the settings of a good file stand, and its peers; none where it is missing."""
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        return {}, []
+    table, lines = _load(text, path), Lines(text)
+    peers = [lines.of_peer(number, "") for number in range(len(table.pop("peer", [])))]
+    return {key: lines.of(key) for key in table}, peers
 
 
 def parse_settings(data: bytes, path: Path, places: Places) -> Settings:

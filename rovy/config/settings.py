@@ -5,20 +5,33 @@ from pathlib import Path
 from typing import Final
 
 from rovy.address.keys import PeerID
-from rovy.address.multiaddr import Multiaddr
+from rovy.address.multiaddr import Endpoint, Multiaddr
 from rovy.address.target import RoutedAddr
 from rovy.config.places import Places
 from rovy.errors import Malformed, UsageError
+from rovy.fcnet.rules import Rule
 
 PORT: Final = 1312
 LISTEN: Final = (Multiaddr("ip4", "0.0.0.0", PORT), Multiaddr("ip6", "::", PORT))
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+FIREWALLS: Final = ("auto", "nftables", "filter", "off")
 LOG_FORMATS: Final = ("text", "json")
 STATE_FILE: Final = "state.json"
 KEY_FILE: Final = "key.toml"
 PUBLIC_NETWORK: Final = bytes(32)
 
-RELOADABLE: Final = frozenset({"peers", "log_level", "log_format"})
+RELOADABLE: Final = frozenset(
+    {
+        "peers",
+        "accept_peers",
+        "max_peers",
+        "allow",
+        "deny",
+        "firewall_allow",
+        "log_level",
+        "log_format",
+    }
+)
 """Settings that a running daemon can change."""
 
 
@@ -57,11 +70,23 @@ class Settings:
     max_peers: int = 64
     """Most peerings taken from others; our own are not counted."""
     allow: frozenset[PeerID] = frozenset()
-    """If not empty, only these nodes get an answer."""
+    """If not empty, only these nodes and the peers kept get an answer."""
     deny: frozenset[PeerID] = frozenset()
     """These nodes get no answer."""
     network_key: bytes = field(default=PUBLIC_NETWORK, repr=False)
     """32 secret bytes shared by a private network; all zero is the public one."""
+    metrics_listen: Endpoint | None = None
+    """TCP address on this machine for `/metrics`, "127.0.0.1:9312"; default none."""
+    interface: bool = True
+    """Whether IPv6 programs of this machine reach the network, over an interface of its own."""
+    interface_name: str = "rovy0"
+    interface_mtu: int = 8955
+    """Bytes; packets too long for a route are answered with its MTU."""
+    firewall: str = "auto"
+    """What guards the interface: nftables, filter (rovy's own), auto (the first of these that can
+    be had), or off, where somebody else sees to it."""
+    firewall_allow: tuple[Rule, ...] = ()
+    """What others may begin, such as `tcp/22` or `tcp/80 from <peer id>`; all else is closed."""
     log_level: str = "info"
     """The least urgent messages that are logged: debug, info, warning or error."""
     log_format: str = "text"

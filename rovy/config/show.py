@@ -1,8 +1,11 @@
 """Settings written out, for people and programs; the network key is left out."""
 
 import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from rovy.config.reader import KEYS
 from rovy.config.settings import Settings
 
 
@@ -19,24 +22,43 @@ def document(settings: Settings) -> dict[str, Any]:
         "key_file": str(settings.key_file),
         "state_dir": str(settings.state_dir),
         "socket": str(settings.socket),
+        "interface": settings.interface,
+        "interface_name": settings.interface_name,
+        "interface_mtu": settings.interface_mtu,
+        "firewall": settings.firewall,
+        "firewall_allow": [str(rule) for rule in settings.firewall_allow],
+        "metrics_listen": str(settings.metrics_listen or ""),
         "log_level": settings.log_level,
         "log_format": settings.log_format,
         "peer": [{"address": str(p.address), "name": p.name} for p in settings.peers],
     }
 
 
-def toml(settings: Settings) -> str:
-    """The same as a file that could be read again."""
+def origins(path: Path, lines: Mapping[str, int], peers: Sequence[int]) -> dict[str, Any]:
+    """Where each setting of a file comes from: `FILE:LINE`, `default`, or another setting."""
+
+    def origin(name: str) -> str:
+        if name in lines:
+            return f"{path}:{lines[name]}"
+        return "state_dir" if name == "key_file" and "state_dir" in lines else "default"
+
+    found: dict[str, Any] = {name: origin(name) for name in KEYS if name != "peer"}
+    return {**found, "peer": [f"{path}:{line}" for line in peers]}
+
+
+def toml(settings: Settings, origins: Mapping[str, Any] | None = None) -> str:
+    """The same as a file that could be read again, with the origins as comments."""
     values = document(settings)
     peers = values.pop("peer")
     private = values.pop("network") == "private"
-    lines = [f"{name} = {_value(value)}" for name, value in values.items()]
+    said = {name: f"  # {origin}" for name, origin in (origins or {}).items()}
+    lines = [f"{name} = {_value(value)}{said.get(name, '')}" for name, value in values.items()]
     if private:
-        lines.append('# network_key = "…"   set; not shown')
-    for peer in peers:
+        lines.append(f'# network_key = "…", not shown{said.get("network_key", "")}')
+    for number, peer in enumerate(peers):
         lines += [
             "",
-            "[[peer]]",
+            f"[[peer]]  # {origins['peer'][number]}" if origins else "[[peer]]",
             *(f"{key} = {_value(text)}" for key, text in peer.items() if text),
         ]
     return "\n".join(lines) + "\n"

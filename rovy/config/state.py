@@ -1,4 +1,4 @@
-"""What a daemon has to remember: stamps used, slots given, peers added while it ran.
+"""What a daemon has to remember: stamps and sequences used, slots given, what was added meanwhile.
 
 One JSON file, replaced as a whole. It is written by us, but read with suspicion: a disk, an
 editor or a restored backup may have damaged it, and a node has to start all the same.
@@ -16,11 +16,13 @@ from rovy.config.files import replace_file
 from rovy.config.settings import PeerSetting
 from rovy.config.values import read_peer
 from rovy.errors import Malformed, UsageError
+from rovy.fcnet.rules import Rule
 from rovy.forwarder import Lease
 
 VERSION: Final = 1
 MAX_BYTES: Final = 8 << 20
 MAX_STAMP: Final = 1 << 63
+MAX_SEQUENCE: Final = 1 << 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +34,22 @@ class State:
     slots: Mapping[PeerID, Lease] = field(default_factory=dict)
     peers: tuple[PeerSetting, ...] = ()
     """Peers added while the daemon ran."""
+    rules: tuple[Rule, ...] = ()
+    """Rules of the firewall added likewise."""
+    sequence: int = 0
+    """The highest one that a link record of this key has used, milliseconds."""
 
     def emit(self) -> bytes:
         """The file's bytes."""
         document = {
             "version": VERSION,
             "stamp_bound": self.stamp_bound,
+            "sequence": self.sequence,
             "slots": {
                 str(peer): {"slot": lease.slot, "freed_at": lease.freed_at}
                 for peer, lease in self.slots.items()
             },
+            "rules": [str(rule) for rule in self.rules],
             "peers": [{"address": str(p.address), "name": p.name} for p in self.peers],
         }
         return json.dumps(document, indent=1).encode() + b"\n"
@@ -58,12 +66,14 @@ class State:
     def _of(cls, document: Any) -> "State":
         if document["version"] != VERSION:
             raise Malformed(f"a state file of version {document['version']!r}, not {VERSION}")
-        bound = document["stamp_bound"]
-        if type(bound) is not int or not 0 <= bound < MAX_STAMP:
-            raise Malformed("stamp_bound out of bounds")
+        bound, sequence = document["stamp_bound"], document.get("sequence", 0)
+        for number, most in ((bound, MAX_STAMP), (sequence, MAX_SEQUENCE)):
+            if type(number) is not int or not 0 <= number < most:
+                raise Malformed("stamp_bound or sequence out of bounds")
         slots = {PeerID.parse(peer): _lease(entry) for peer, entry in document["slots"].items()}
         peers = tuple(read_peer(entry["address"], entry["name"]) for entry in document["peers"])
-        return cls(bound, slots, peers)
+        rules = tuple(Rule.parse(text) for text in document.get("rules", []))
+        return cls(bound, slots, peers, rules, sequence)
 
 
 def _lease(entry: Any) -> Lease:

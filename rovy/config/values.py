@@ -1,12 +1,14 @@
 """From text and TOML values to settings. Each reader raises `Malformed` with the remedy."""
 
+import re
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Final, TypeVar
 
 from rovy.address.keys import PeerID
-from rovy.address.multiaddr import Multiaddr
+from rovy.address.multiaddr import Endpoint, Multiaddr
 from rovy.address.target import RoutedAddr, parse_target
 from rovy.config.settings import PeerSetting, check_name
 from rovy.errors import Malformed
@@ -31,6 +33,26 @@ def read_listen(text: str) -> Multiaddr:
     if address.peer or address.endpoint is None:
         raise Malformed(f"{text}: write an IP address and port alone, such as {LISTEN_EXAMPLE}")
     return address
+
+
+def read_metrics_listen(text: str) -> Endpoint | None:
+    """A loopback address and TCP port, or nothing."""
+    if not text:
+        return None
+    endpoint = _or_remedy(Endpoint.parse, text, "write one such as 127.0.0.1:9312")
+    if not ip_address(endpoint.host).is_loopback:
+        raise Malformed(
+            f"{text} is open to other machines, which would see your peers: name a loopback"
+            " address, and let a proxy with a password serve it elsewhere"
+        )
+    return endpoint
+
+
+def read_interface_name(text: str) -> str:
+    """A name that the kernel and nft take."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,15}", text):
+        raise Malformed(f"{text!r} names no interface: up to 15 letters, digits, - and _")
+    return text
 
 
 def read_peer(address: str, name: str = "") -> PeerSetting:

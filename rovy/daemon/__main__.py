@@ -19,6 +19,7 @@ from rovy.config.settings import KEY_FILE, LOG_FORMATS, LOG_LEVELS, PeerSetting,
 from rovy.config.values import read_listen, read_network_key, read_peer
 from rovy.errors import Malformed, RovyError
 
+log = logging.getLogger("rovy.daemon")
 EPILOG = """\b
 Examples:
   rovyd                                   run with the defaults
@@ -91,30 +92,44 @@ def command(config: Path | None, **options: Any) -> None:
         file = read_settings(path, places, required=config is not None)
         return with_options(file, **options)
 
-    run(read, str(path) if config or path.exists() else "", set(options["peer"]))
+    file = str(path) if config or path.exists() else ""
+    run(read, file, set(options["peer"]), options["log_format"] or "text")
 
 
-def run(read: Callable[[], Settings], config_file: str, named: set[PeerSetting]) -> None:
-    """Start with these settings; what goes wrong ends in one line and exit status 1."""
+def run(
+    read: Callable[[], Settings], config_file: str, named: set[PeerSetting], log_format: str
+) -> None:
+    """Start with these settings; what goes wrong ends in one line and exit status 1.
+
+    `log_format` is that of what goes wrong before the settings are known.
+    """
     from rovy.daemon import logs
 
     try:
         settings = read()
-        logs.set_up(settings.log_level, settings.log_format)
+        log_format = settings.log_format
+        logs.set_up(settings.log_level, log_format)
         from rovy.daemon.notify import Notifier
         from rovy.daemon.start import Start, serve
 
-        notifier = Notifier(os.environ.pop("NOTIFY_SOCKET", ""))
+        notifier = Notifier.take(os.environ, os.getpid())
 
         def origin(entry: PeerSetting) -> str:
             return "command line" if entry in named else "config"
 
         _run_loop(serve(Start(settings, read, config_file, origin, notifier, _show)))
     except RovyError as error:
-        print(f"rovyd: {error}", file=sys.stderr)
+        if log_format == "json":
+            logs.set_up("error", log_format)
+            log.critical("%s", error)
+        else:
+            print(f"rovyd: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception:
+        log.critical("a mistake of rovyd", exc_info=True)
+        sys.exit(1)
 
 
 def with_options(
@@ -156,7 +171,7 @@ def _show(line: str) -> None:
     try:
         print(line, flush=True)
     except OSError:
-        logging.getLogger(__name__).info("%s", line)
+        log.info("%s", line)
 
 
 def _run_loop(work: Any) -> None:

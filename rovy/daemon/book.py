@@ -23,6 +23,7 @@ class PeerBook:
     def __init__(self, node: Node, added: Iterable[PeerSetting]) -> None:
         self._node = node
         self._configured: tuple[tuple[str, PeerSetting], ...] = ()
+        self._denied: frozenset[PeerID] = frozenset()
         self.added: tuple[PeerSetting, ...] = tuple(added)
         """To be written down."""
         self._kept: dict[PeerID, KeptPeer] = {}
@@ -31,9 +32,11 @@ class PeerBook:
         """All kept peers."""
         return self._kept
 
-    async def configure(self, peers: Iterable[tuple[str, PeerSetting]]) -> None:
-        """Keep these, each with its origin, and those added; nobody else."""
-        self._configured = tuple(peers)
+    async def configure(
+        self, peers: Iterable[tuple[str, PeerSetting]], denied: frozenset[PeerID]
+    ) -> None:
+        """Keep these, each with its origin, and those added; nobody else, and none denied."""
+        self._configured, self._denied = tuple(peers), denied
         await self._apply()
 
     async def add(self, address: str, name: str) -> tuple[KeptPeer, bool]:
@@ -80,13 +83,14 @@ class PeerBook:
 
     def _unshortened(self, text: str) -> PeerID:
         start, _, end = text.removeprefix("/rovy/").partition(SHORTENED)
-        known = {*self._kept, *(session.peer for session in self._node.sessions())}
-        found = [p for p in known if str(p).startswith(start) and str(p).endswith(end)]
-        if not found:
-            raise NotFound(f"no peer here has the id {text}")
-        if len(found) > 1:
-            raise Malformed(f"{len(found)} peers have the id {text}: give more of it")
-        return found[0]
+        sessions = {session.peer for session in self._node.sessions()}
+        for known in (self._kept, sessions, {node.peer for node in self._node.map_nodes()}):
+            found = [p for p in known if str(p).startswith(start) and str(p).endswith(end)]
+            if len(found) > 1:
+                raise Malformed(f"{len(found)} peers have the id {text}: give more of it")
+            if found:
+                return found[0]
+        raise NotFound(f"no peer here has the id {text}")
 
     def _id_of(self, target: Target) -> PeerID:
         if isinstance(target, PeerID):
@@ -97,6 +101,8 @@ class PeerBook:
         raise NotFound(f"{target} is not among the kept peers")
 
     def _check_new(self, entry: PeerSetting) -> None:
+        if entry.peer in self._denied:
+            raise Conflict("the configuration denies that peer: take it out of deny and reload")
         if len(self._kept) >= MOST and entry.peer not in self._kept:
             raise Conflict(f"{MOST} peers are kept: remove one")
         for kept in self._kept.values():
@@ -127,6 +133,9 @@ class PeerBook:
         for origin, entry in (*self._configured, *((ADDED, entry) for entry in self.added)):
             if entry.peer == self._node.peer_id:
                 log.warning("peer %s is this node itself: left out", entry.address)
+                continue
+            if entry.peer in self._denied:
+                log.warning("peer %s is denied: left out", entry.address)
                 continue
             kept = wanted.get(entry.peer) or KeptPeer(entry.peer, "", (), origin)
             targets = tuple(dict.fromkeys((*kept.targets, entry.address)))

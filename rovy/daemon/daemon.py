@@ -12,17 +12,23 @@ from dataclasses import replace
 from rovy.address.keys import PeerID, PrivateKey, address_text
 from rovy.address.multiaddr import Multiaddr
 from rovy.address.target import Target
-from rovy.api.control import Changes, KeptPeer
+from rovy.api.control import Changes, Firewall, KeptPeer
 from rovy.config.settings import LISTEN, RELOADABLE, PeerSetting, Settings
 from rovy.config.state import State
-from rovy.daemon import logs
+from rovy.daemon import logs, privileges
 from rovy.daemon.book import PeerBook
+from rovy.daemon.gate import Gate
 from rovy.daemon.notify import Notifier
+from rovy.daemon.rulebook import RuleBook
 from rovy.daemon.saver import Saver
 from rovy.daemon.stamps import StampBound
 from rovy.errors import Malformed
+from rovy.fcnet.rules import Rule
 from rovy.forwarder import SlotTable
 from rovy.io.base import Underlay
+from rovy.io.filtered import FilteredInterface
+from rovy.io.nft_run import run
+from rovy.io.tun import TunInterface
 from rovy.node.config import NodeConfig
 from rovy.node.node import Node
 
@@ -52,15 +58,21 @@ class Daemon:
         slots = SlotTable()
         slots.load(dict(state.slots), time.time())
         self._stamps = StampBound(state.stamp_bound)
+        self._gate = Gate(private.peer_id.address, settings.firewall, run, time.monotonic)
+        self._tun = tun_of(settings, self._gate)
         self.node = Node(
             private,
             node_config(settings),
             underlay=underlay,
             slots=slots,
             stamp_bound=state.stamp_bound,
+            sequence=state.sequence,
+            interface=self._tun
+            and FilteredInterface(self._tun, lambda: self._gate.filter, time.monotonic),
         )
         self._over = False
         self.book = PeerBook(self.node, state.peers)
+        self.rules = RuleBook(self._gate, state.rules, settings.firewall_allow, self.book.find)
         self.saver = Saver(settings.state_file, self._state)
         self._stop = asyncio.Event()
         self._reloading = asyncio.Lock()
@@ -74,13 +86,16 @@ class Daemon:
         await self.saver.save()
         async with self.node:
             await self._keep(self.settings)
-            tasks = [asyncio.create_task(self.saver.run()), asyncio.create_task(self._watch())]
+            works = [self.saver.run(), self._watch(), self._notifier.keep_alive()]
+            works += [self._gate.watch()] if self._tun else []
+            tasks = [asyncio.create_task(work) for work in works]
             try:
                 yield
             finally:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
+        self._gate.remove()
         self._over = True
         await self.saver.save()
 
@@ -99,7 +114,8 @@ class Daemon:
 
     def _state(self) -> State:
         bound = self._stamps.final() if self._over else self._stamps.now()
-        return State(bound, self.node.slots.leases(), self.book.added)
+        leases, added = self.node.slots.leases(), self.book.added
+        return State(bound, leases, added, self.rules.added, self.node.sequence)
 
     # Peers
 
@@ -123,8 +139,30 @@ class Daemon:
         await self.saver.save()
         return removed
 
+    # Firewall
+
+    async def firewall(self) -> Firewall:
+        """See `Control`."""
+        if self._tun is None:
+            return Firewall("", self.rules.all(), {})
+        counters = await asyncio.to_thread(self._gate.counters)
+        return Firewall(self._gate.kind, self.rules.all(), counters)
+
+    async def allow(self, text: str) -> tuple[Rule, bool]:
+        """See `Control`."""
+        allowed = await self.rules.allow(text)
+        await self.saver.save()
+        return allowed
+
+    async def disallow(self, text: str) -> tuple[Rule, str]:
+        """See `Control`."""
+        denied = await self.rules.deny(text)
+        await self.saver.save()
+        return denied
+
     async def _keep(self, settings: Settings) -> None:
-        await self.book.configure((self._origin(entry), entry) for entry in settings.peers)
+        peers = ((self._origin(entry), entry) for entry in settings.peers)
+        await self.book.configure(peers, settings.deny)
 
     # Settings
 
@@ -151,7 +189,9 @@ class Daemon:
         self._stale = [name for name in changed if name not in RELOADABLE]
         self.settings = replace(self.settings, **{name: getattr(fresh, name) for name in applied})
         logs.set_up(fresh.log_level, fresh.log_format)
-        await self._keep(fresh)
+        await self._keep(self.settings)
+        await self.rules.configure(self.settings.firewall_allow)
+        self.node.reconfigure(with_policy(self.node.config, self.settings))
         log.info("reloaded: %s", ", ".join(applied) or "nothing changed")
         if self._stale:
             log.warning("these take effect at the next start: %s", ", ".join(self._stale))
@@ -159,12 +199,29 @@ class Daemon:
 
     # Looking
 
+    def user(self) -> str:
+        """See `Control`."""
+        return privileges.user()
+
+    def capabilities(self) -> list[str]:
+        """See `Control`."""
+        return privileges.capabilities()
+
     def problems(self) -> list[str]:
         """See `Control`."""
         found = [self.saver.problem] if self.saver.problem else []
+        if self._tun and self._tun.problem:
+            found.append(f"interface {self._tun.name}: {self._tun.problem}")
         if self._stale:
             found.append(f"settings that wait for a restart: {', '.join(self._stale)}")
         return found
+
+    def _interface_line(self) -> str:
+        if self._tun is None:
+            return "reach nobody: the interface is off"
+        if self._tun.problem:
+            return f"reach nobody: {self._tun.problem}"
+        return f"reach fc00::/8 over {self._tun.name}, closed to others by {self._gate.kind}"
 
     def lines(self) -> list[str]:
         """What a first run shows."""
@@ -173,9 +230,17 @@ class Daemon:
             f"PeerID   {peer}",
             f"Address  {address_text(peer.address)}",
             *(f"Listens  {Multiaddr.of(each.bound)}" for each in self.node.sockets),
+            f"Programs {self._interface_line()}",
             f"Key      {self.settings.key_file}",
             f"Socket   {self.settings.socket}",
         ]
+
+
+def tun_of(settings: Settings, gate: Gate) -> TunInterface | None:
+    """The interface the settings ask for, guarded before it comes up."""
+    if not settings.interface:
+        return None
+    return TunInterface(settings.interface_name, settings.interface_mtu, gate.close)
 
 
 def node_config(settings: Settings) -> NodeConfig:
@@ -184,10 +249,16 @@ def node_config(settings: Settings) -> NodeConfig:
     if settings.listen == LISTEN and not _has_ipv6():
         log.warning("this machine has no IPv6: listening on IPv4 alone")
         endpoints = tuple(each for each in endpoints if not each.is_v6)
-    return NodeConfig(
-        listen=endpoints,
-        port_tries=settings.port_tries,
-        psks=(settings.network_key,),
+    config = NodeConfig(
+        listen=endpoints, port_tries=settings.port_tries, psks=(settings.network_key,)
+    )
+    return with_policy(config, settings)
+
+
+def with_policy(config: NodeConfig, settings: Settings) -> NodeConfig:
+    """A configuration with what the settings say about other nodes."""
+    return replace(
+        config,
         accept_peers=settings.accept_peers,
         max_peers=settings.max_peers,
         allow=settings.allow,

@@ -5,9 +5,12 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
 from rovy.address.keys import PrivateKey
 from rovy.config.files import locked
@@ -16,9 +19,12 @@ from rovy.config.settings import PeerSetting, Settings
 from rovy.config.state import State, load_state
 from rovy.daemon.daemon import Daemon
 from rovy.daemon.notify import Notifier
+from rovy.daemon.privileges import DAC_OVERRIDE, NET_ADMIN, NET_BIND_SERVICE, drop_privileges
 from rovy.daemon.stamps import AHEAD
 from rovy.errors import UsageError
 
+UNPRIVILEGED: Final = 1024
+"""The lowest port that everybody may bind."""
 log = logging.getLogger(__name__)
 
 
@@ -38,16 +44,21 @@ class Start:
 
 
 async def serve(start: Start) -> None:
-    """Run a daemon to its end. Raises `RovyError` where it cannot run."""
+    """Run a daemon to its end. Raises `RovyError` where it cannot run.
+
+    The socket goes last: when it is gone, the next daemon can start.
+    """
+    from rovy.api.listener import listening
+
     settings = start.settings
     make_directory(settings)
-    with locked(settings.state_dir):
+    with listening(settings.socket) as sock, locked(settings.state_dir):
         private, created = load_or_create_key(settings.key_file)
         state, damage = load_state(settings.state_file)
         if state is None:
             log.warning("%s", damage)
             state = State(stamp_bound=time.time_ns() + AHEAD)
-        await _serve(start, private, state, created)
+        await _serve(start, sock, private, state, created)
 
 
 def make_directory(settings: Settings) -> None:
@@ -67,9 +78,33 @@ def make_directory(settings: Settings) -> None:
     )
 
 
-async def _serve(start: Start, private: PrivateKey, state: State, created: bool) -> None:
-    from rovy.api.listener import listening
-    from rovy.api.server import Server  # brings aiohttp
+def needed(settings: Settings, config_file: str) -> set[str]:
+    """Capabilities a daemon that runs as root cannot do without."""
+    keep = {NET_ADMIN}
+    if any(address.port < UNPRIVILEGED for address in settings.listen):
+        keep.add(NET_BIND_SERVICE)
+    places = [settings.state_dir, settings.socket.parent]
+    if config_file:
+        places.append(Path(config_file).parent)
+    if os.geteuid() == 0 and not all(map(_usable_without, places)):
+        log.info("keeping the capability %s: directories belong to others", DAC_OVERRIDE)
+        keep.add(DAC_OVERRIDE)
+    return keep
+
+
+def _usable_without(directory: Path) -> bool:
+    """Whether a directory is our own, and in one that everybody may enter or that is ours, too."""
+    directory = directory.resolve()
+    stats = [each.stat() for each in (directory, *directory.parents)]
+    own = os.geteuid()
+    return stats[0].st_uid == own and all(s.st_uid == own or s.st_mode & 0o001 for s in stats)
+
+
+async def _serve(
+    start: Start, sock: socket.socket, private: PrivateKey, state: State, created: bool
+) -> None:
+    with _no_certificates():
+        from rovy.api.server import Server  # brings aiohttp
 
     settings = start.settings
     daemon = Daemon(
@@ -82,16 +117,35 @@ async def _serve(start: Start, private: PrivateKey, state: State, created: bool)
         notifier=start.notifier,
     )
     server = Server(daemon)
-    with listening(settings.socket) as sock, _signals(daemon):
+    with _signals(daemon):
+        drop_privileges(needed(settings, start.config_file))
         async with daemon.running():
             await server.start(sock)
             try:
+                if settings.metrics_listen:
+                    await server.serve_metrics(settings.metrics_listen)
                 _ready(start, daemon, created)
                 await daemon.wait_stop()
             finally:
                 start.notifier.stopping()
                 await server.close()
     log.info("stopped")
+
+
+@contextlib.contextmanager
+def _no_certificates() -> Iterator[None]:
+    """For aiohttp, which reads every authority of the machine, 2 MB, when it is imported."""
+    names = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+    former = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, os.devnull))
+    try:
+        yield
+    finally:
+        for name, value in former.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _ready(start: Start, daemon: Daemon, created: bool) -> None:

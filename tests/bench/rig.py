@@ -49,9 +49,11 @@ def free_port() -> int:
         return port
 
 
-def add_peering(plane: PureDataPlane, number: int, path: Direct, key: bytes, slot: int = 0) -> None:
+def add_peering(
+    plane: PureDataPlane, number: int, path: Direct, key: bytes, slot: int = 0, address: bytes = b""
+) -> None:
     """Session `number` with one path; receiver index 100 + number; one key for both ways."""
-    plane.add_session(number, number.to_bytes(16, "big"))
+    plane.add_session(number, address or number.to_bytes(16, "big"))
     plane.add_path(number, path)
     plane.set_path(number, path, 9000)
     plane.set_direct(number, path, 9000)

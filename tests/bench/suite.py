@@ -1,6 +1,18 @@
 """All benchmarks, in the order of the table."""
 
-from tests.bench import aead, flood, forwarder, handshake, ping, sessions, switch, udp
+from tests.bench import (
+    aead,
+    edge,
+    flood,
+    forwarder,
+    handshake,
+    ping,
+    rest,
+    sessions,
+    switch,
+    tun,
+    udp,
+)
 
 SUITE = (
     aead.data_plane,
@@ -9,6 +21,7 @@ SUITE = (
     switch.slots,
     switch.destinations,
     switch.in_memory,
+    edge.edge,
     forwarder.forwarding,
     udp.sockets,
     handshake.handshake,
@@ -16,4 +29,6 @@ SUITE = (
     flood.flood,
     sessions.memory,
     ping.ping,
+    tun.tun,
+    rest.rest,
 )

@@ -36,6 +36,11 @@ GOALS = (
     Goal("flood.goodput", 0.5, ratio=True),
     Goal("flood.ping_loss", 1.0),
     Goal("ping.1hop.pure.added", 350.0),
+    Goal("daemon.rest.uss", 60.0),
+    Goal("daemon.rest.cpu", 0.5),
+    Goal("daemon.rest.traffic", 1000.0),
+    Goal("daemon.rest.first_peer", 1.0),
+    Goal("daemon.rest.info", 0.25),
 )
 
 

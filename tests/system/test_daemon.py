@@ -12,7 +12,10 @@ from collections.abc import Iterator
 from http.client import HTTPResponse
 from pathlib import Path
 
+import jsonschema
 import pytest
+from openapi_spec_validator import validate as validate_openapi
+from prometheus_client.parser import text_string_to_metric_families
 
 from rovy.cli.client import UnixConnection
 from testnet.netns import Host, Lab, wait_until
@@ -21,6 +24,7 @@ pytestmark = pytest.mark.system
 
 BIN = Path(sys.executable).parent
 STOP_TIME = 2.0
+CLOSED = '"type": "object", "additionalProperties": false, "properties"'
 
 
 class Daemon:
@@ -174,6 +178,30 @@ def test_removed_peer_is_gone_for_both(pair):
     wait_until(lambda: other.peer_states() == [], timeout=5)
 
 
+def test_shells_complete_commands_options_and_peers(pair):
+    daemon, other = pair
+    assert complete(daemon, "rovyctl", "pe") == ["peer", "peers"]
+    assert "--count" not in complete(daemon, "rovyctl", "ping", "--")
+    assert "--json" in complete(daemon, "rovyctl", "ping", "--")
+    assert complete(daemon, "rovyctl", "ping", "ot") == ["other"]
+    assert complete(daemon, "rovyctl", "peer", "remove", "") == ["other"]
+    assert complete(other, "rovyctl", "ping", "baf") == [daemon.json("info")["peer_id"]]
+    daemon.end()
+    assert complete(daemon, "rovyctl", "ping", "") == []
+
+
+def complete(daemon: Daemon, *words: str) -> list[str]:
+    """What a real bash offers for the last word."""
+    script = (
+        f'source <({BIN}/rovyctl completion bash); COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1));'
+        " _rovyctl_completion rovyctl; printf '%s\\n' \"${COMPREPLY[@]}\""
+    )
+    environment = {"ROVY_SOCKET": str(daemon.socket), "PATH": f"{BIN}:{os.environ['PATH']}"}
+    done = daemon.host.run(["bash", "-c", script, "bash", *words], env=environment)
+    assert not done.stderr
+    return done.stdout.split()
+
+
 def test_events_show_what_happens(pair):
     daemon, other = pair
     log = daemon.directory / "events"
@@ -270,6 +298,22 @@ def test_bad_configuration(daemon):
     )
 
 
+def test_what_stops_the_start_is_json_where_logs_are(daemon):
+    daemon.configure('log_format = "json"')
+    (daemon.directory / "state").write_text("not a directory")
+    daemon.start(wait=False)
+    assert daemon.process.wait(10) == 1
+    (line,) = daemon.log.read_text().splitlines()
+    entry = json.loads(line)
+    assert entry["level"] == "critical"
+    assert "cannot be used as the state directory" in entry["message"]
+    daemon.log.unlink()
+    daemon.configure("max_pers = 3")  # unreadable: then the command line says how to tell it
+    daemon.start("--log-format", "json", wait=False)
+    assert daemon.process.wait(10) == 1
+    assert "did you mean max_peers?" in json.loads(daemon.log.read_text())["message"]
+
+
 def test_damaged_state_is_no_obstacle(daemon):
     daemon.start()
     daemon.end()
@@ -303,6 +347,17 @@ def test_reload_by_signal_and_command(pair):
     assert done.returncode == 2
     assert f"{daemon.config}:1" in done.stderr
     assert daemon.answers()
+
+
+def test_reload_denies_a_peer_and_lets_it_in_again(pair):
+    daemon, other = pair
+    other.configure(f'deny = ["{daemon.json("info")["peer_id"]}"]')
+    assert other.json("reload") == {"applied": ["deny"], "restart": []}
+    wait_until(lambda: daemon.peer_states() == ["connecting"], timeout=5)
+    assert other.peer_states() == []
+    other.configure()
+    other.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: daemon.peer_states() == ["up"], timeout=20)
 
 
 def test_private_networks_do_not_meet(daemon, other):
@@ -399,6 +454,82 @@ def test_hostile_requests(daemon):
     assert "Traceback" not in daemon.log.read_text()
 
 
+def test_answers_are_what_the_openapi_document_says(pair):
+    daemon, other = pair
+    document = json.loads(daemon.request("GET", "/v1/openapi.json")[1])
+    validate_openapi(document)
+    bodies: dict[str, object] = {
+        f"/v1/{what}": {"target": "other"} for what in ("ping", "resolve", "traceroute")
+    }
+    bodies |= {"/v1/peers": {"address": other.address()}, "/v1/firewall": {"rule": "tcp/22"}}
+    bodies |= {"/v1/reload": {}, "/v1/stop": {}}
+    removed = {"/v1/peers/{peer}": "other", "/v1/firewall/{rule}": "tcp%2F22"}
+    for path, method, operation in sorted(operations(document), key=removes):
+        real = path.replace(path[path.find("{") :], removed[path]) if "{" in path else path
+        body = json.dumps(bodies[path]).encode() if method == "post" else b""
+        response, data = daemon.request(method.upper(), real, body)
+        assert_described(document, operation["responses"][str(response.status)], json.loads(data))
+
+
+def operations(document: dict) -> Iterator[tuple[str, str, dict]]:
+    """All whose answer is one JSON object of a known type."""
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            success = next(iter(operation["responses"].values()))
+            if success["content"].get("application/json"):
+                yield path, method, operation
+
+
+def removes(operation: tuple[str, str, dict]) -> int:
+    """What takes something away comes after all else, and the end of the daemon last."""
+    path, method, _ = operation
+    return 2 if path == "/v1/stop" else int(method == "delete")
+
+
+def assert_described(document: dict, response: dict, answer: dict) -> None:
+    """The answer fits its schema, and has no field that the schema does not name."""
+    schema = {**response["content"]["application/json"]["schema"], **document}
+    closed = json.dumps(schema).replace('"type": "object", "properties"', CLOSED)
+    assert CLOSED in closed
+    jsonschema.Draft202012Validator(json.loads(closed)).validate(answer)
+
+
+def test_errors_are_what_the_openapi_document_says(daemon):
+    daemon.start()
+    document = json.loads(daemon.request("GET", "/v1/openapi.json")[1])
+    response, data = daemon.request("POST", "/v1/ping", b'{"target": "nobody"}')
+    described = document["paths"]["/v1/ping"]["post"]["responses"]
+    assert str(response.status) not in described
+    assert_described(document, described["default"], json.loads(data))
+
+
+def test_metrics_on_the_socket_and_on_tcp(pair):
+    daemon, _ = pair
+    response, data = daemon.request("GET", "/metrics")
+    assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    samples = {s.name: s for f in text_string_to_metric_families(data.decode()) for s in f.samples}
+    assert samples["rovy_peerings"].value == 1
+    assert samples["rovy_peer_rtt_seconds"].labels["name"] == "other"
+    assert 0 < samples["rovy_peer_rtt_seconds"].value < 1
+    daemon.end()
+    daemon.configure('metrics_listen = "127.0.0.1:9312"')
+    daemon.start()
+    fetch = "from urllib.request import urlopen; print(urlopen('http://127.0.0.1:9312{}').read())"
+    answer = daemon.host.run([sys.executable, "-c", fetch.format("/metrics")])
+    assert "rovy_build_info" in answer.stdout
+    refused = daemon.host.run([sys.executable, "-c", fetch.format("/v1/info")], check=False)
+    assert "HTTP Error 404" in refused.stderr
+
+
+def test_metrics_on_a_taken_port(daemon, other):
+    daemon.configure('metrics_listen = "127.0.0.1:9312"')
+    daemon.start()
+    other.configure('metrics_listen = "127.0.0.1:9312"')
+    other.start(wait=False)
+    assert other.process.wait(10) == 1
+    assert "metrics_listen: cannot listen on 127.0.0.1:9312" in other.log.read_text()
+
+
 def test_service_manager_is_told(daemon, tmp_path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
@@ -409,6 +540,30 @@ def test_service_manager_is_told(daemon, tmp_path):
         assert manager.recv(200).startswith(b"READY=1")
         assert daemon.end() == 0
         assert manager.recv(200) == b"STOPPING=1"
+
+
+def test_watchdog_is_fed_until_the_event_loop_hangs(daemon, tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        command = [str(BIN / "rovyd"), "--config", str(daemon.config)]
+        environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "400000"}
+        daemon.process = daemon.host.spawn(command, log=daemon.log, env=environment)
+        wait_until(daemon.answers, timeout=10)
+        manager.settimeout(0.4)
+        assert sum(manager.recv(200) == b"WATCHDOG=1" for _ in range(6)) >= 4
+        daemon.process.send_signal(signal.SIGSTOP)
+        drain(manager)
+        with pytest.raises(TimeoutError):
+            manager.recv(200)
+
+
+def drain(sock: socket.socket) -> None:
+    sock.setblocking(False)
+    try:
+        while True:
+            sock.recv(200)
+    except BlockingIOError:
+        sock.settimeout(0.4)
 
 
 def test_info_is_quick(daemon):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rovy.address import Multiaddr, PeerID
+from rovy.address import Endpoint, Multiaddr, PeerID
 from rovy.config.places import Places
 from rovy.config.reader import KEYS, ConfigError, parse_settings, read_settings
 from rovy.config.settings import PUBLIC_NETWORK, RELOADABLE, Settings
@@ -34,6 +34,7 @@ network_key = "{NETWORK_KEY}"
 key_file = "keys/me.toml"
 state_dir = "/srv/rovy"
 socket = "~/rovy.sock"
+metrics_listen = "[::1]:9312"
 log_level = "debug"
 log_format = "json"
 
@@ -71,6 +72,7 @@ def test_everything():
     assert settings.key_file == Path("/etc/rovy/keys/me.toml")
     assert settings.state_file == Path("/srv/rovy/state.json")
     assert settings.socket == Path("/home/u/rovy.sock")
+    assert settings.metrics_listen == Endpoint("::1", 9312)
     assert [(str(p.address), p.name) for p in settings.peers] == [
         (f"/ip4/192.0.2.1/udp/1312/rovy/{A}", "laptop"),
         (f"/rovyrt/01-02/rovy/{A}", ""),
@@ -95,6 +97,9 @@ def test_key_goes_with_the_state_directory():
         ('\n\naccept_peers = "no"', [":3: accept_peers", "true or false"]),
         ('log_level = "loud"', ["'loud' is none of debug, info, warning, error"]),
         ("log_level = 3", ["put it in quotes"]),
+        ('metrics_listen = "9312"', [":1: metrics_listen: ", "such as 127.0.0.1:9312"]),
+        ('metrics_listen = "192.0.2.1:9312"', ["open to other machines"]),
+        ('metrics_listen = "[::]:9312"', ["open to other machines"]),
         ('listen = "/ip4/0.0.0.0/udp/1"', ["text instead of a list"]),
         ("listen = []", ["empty list"]),
         ("listen = [1]", ["a number instead of text"]),

@@ -24,6 +24,7 @@ STATE = State(
     1_795_000_000_000_000_000,
     {A: Lease(1), B: Lease(3839, 1_795_000_000.25)},
     (read_peer(f"/ip4/192.0.2.1/udp/1312{A.path}", "laptop"),),
+    sequence=1_795_000_000_000,
 )
 
 
@@ -55,6 +56,9 @@ def test_state_comes_back(tmp_path):
         '{"version": 1, "stamp_bound": -1, "slots": {}, "peers": []}',
         '{"version": 1, "stamp_bound": 1e3, "slots": {}, "peers": []}',
         '{"version": 1, "stamp_bound": true, "slots": {}, "peers": []}',
+        '{"version": 1, "stamp_bound": 0, "sequence": -1, "slots": {}, "peers": []}',
+        '{"version": 1, "stamp_bound": 0, "sequence": 1.5, "slots": {}, "peers": []}',
+        '{"version": 1, "stamp_bound": 0, "sequence": 281474976710656, "slots": {}, "peers": []}',
         '{"version": 1, "stamp_bound": 0, "slots": {"x": 1}, "peers": []}',
         document(slots=f'{{"{A}": {{"slot": "1", "freed_at": 0}}}}'),
         document(slots=f'{{"{A}": {{"slot": 1, "freed_at": NaN}}}}'),
@@ -86,6 +90,14 @@ def test_any_bytes_are_state_or_malformed(data):
         State.parse(data if isinstance(data, bytes) else data.encode())
     except Malformed:
         pass
+
+
+def test_state_of_former_versions_is_read(tmp_path):
+    path = tmp_path / "state.json"
+    path.write_text(document(slots=f'{{"{A}": {{"slot": 1, "freed_at": null}}}}'))
+    state, _ = load_state(path)
+    assert state == State(slots={A: Lease(1)})
+    assert state.sequence == 0
 
 
 def test_failed_write_leaves_the_former_file(tmp_path, monkeypatch):

@@ -93,6 +93,24 @@ def test_added_peers_are_kept_over_a_restart(world):
     run(main())
 
 
+def test_sequences_go_on_over_a_restart(world):
+    ahead = 1 << 45  # milliseconds: a clock that was wrong, and is right now
+
+    async def main():
+        async with world.others(), world.daemon(State(sequence=ahead)) as daemon:
+            await daemon.add_peer(AT_A, "")
+            await asyncio.sleep(10)
+            used = daemon.node.sequence
+            assert used > ahead
+            assert load_state(world.settings.state_file)[0].sequence == used
+        state, _ = load_state(world.settings.state_file)
+        assert state.sequence >= used
+        async with world.daemon(state) as daemon:
+            assert daemon.node.sequence >= state.sequence
+
+    run(main())
+
+
 def test_peers_are_found_by_name_short_id_and_address(world):
     async def main():
         async with world.daemon() as daemon:
@@ -171,6 +189,31 @@ def test_reload_applies_peers_and_names_the_rest(world):
             assert (await daemon.reload()).restart == []
             assert set(daemon.kept()) == {A, B}
             assert not daemon.problems()
+
+    run(main())
+
+
+def test_reload_applies_who_may_be_a_peer(world):
+    world.settings = replace(world.settings, peers=(read_peer(AT_B, "b"),))
+
+    async def main():
+        async with world.others() as (a, _), world.daemon() as daemon:
+            a.keep(f"/ip4/192.0.2.1/udp/1312{OWN.path}")
+            await asyncio.sleep(2)
+            assert {session.peer for session in daemon.node.sessions()} == {A, B}
+            world.fresh = replace(world.settings, deny=frozenset((B,)), accept_peers=False)
+            changes = await daemon.reload()
+            assert (changes.applied, changes.restart) == (["accept_peers", "deny"], [])
+            await asyncio.sleep(60)
+            assert [(s.peer, s.slot) for s in daemon.node.sessions()] == [(A, 0)]
+            assert not daemon.kept()
+            with pytest.raises(Conflict, match="denies that peer"):
+                await daemon.add_peer(AT_B, "")
+            world.fresh = replace(world.settings, allow=frozenset((A,)))
+            await daemon.reload()
+            await asyncio.sleep(2)
+            assert {s.peer for s in daemon.node.sessions() if s.slot} >= {B}
+            assert set(daemon.kept()) == {B}
 
     run(main())
 

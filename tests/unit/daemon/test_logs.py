@@ -1,5 +1,6 @@
 """Log formats, and word to the service manager."""
 
+import asyncio
 import json
 import logging
 import socket
@@ -8,6 +9,7 @@ import pytest
 
 from rovy.daemon import logs
 from rovy.daemon.notify import Notifier
+from rovy.io.virtual import run
 
 
 @pytest.fixture
@@ -57,6 +59,36 @@ def test_notify(tmp_path, abstract):
         assert manager.recv(100) == b"STOPPING=1"
         notifier.reloading()
         assert manager.recv(100).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+
+
+@pytest.mark.parametrize(
+    ("environment", "period"),
+    [
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "7"}, 30.0),
+        ({"WATCHDOG_USEC": "500000"}, 0.5),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "8"}, 0.0),
+        ({"WATCHDOG_USEC": "often"}, 0.0),
+        ({}, 0.0),
+    ],
+)
+def test_watchdog_is_taken_from_the_environment(environment, period):
+    assert Notifier.take(environment, pid=7).watchdog == period
+    assert environment == {}
+
+
+def test_manager_hears_that_the_loop_turns_twice_as_often_as_it_has_to(monkeypatch):
+    heard = []
+
+    async def main():
+        notifier = Notifier("", 10.0)
+        monkeypatch.setattr(notifier, "_say", heard.append)
+        task = asyncio.create_task(notifier.keep_alive())
+        await asyncio.sleep(29.0)
+        task.cancel()
+        await Notifier("", 0.0).keep_alive()  # nobody watches: it ends
+
+    run(main())
+    assert heard == ["WATCHDOG=1"] * 6
 
 
 def test_notify_without_a_manager(tmp_path):

@@ -18,7 +18,7 @@ KEY = write_network_key(bytes(range(32)))
 def rovyd(monkeypatch, tmp_path):
     started = []
     monkeypatch.setattr(
-        main, "run", lambda read, file, named: started.append((read(), file, named))
+        main, "run", lambda read, file, named, form: started.append((read(), file, named))
     )
     monkeypatch.setattr(os, "geteuid", lambda: 7)
     environment = {
