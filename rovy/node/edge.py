@@ -110,7 +110,7 @@ class Edge:
             case Held.NO_SESSION:
                 self._park(packet)
             case Held.TOO_BIG if session and not self._settled(session):
-                self._try_again(packet)
+                self._try_again(session, packet)
             case Held.TOO_BIG:
                 self._error("too big", icmp6.too_big(held.mtu, packet, self._own.address))
             case Held.PIECES if session:
@@ -172,7 +172,8 @@ class Edge:
         active = session.paths.active
         return active is None or active.search.settled(self._engine.now(), active.round_trip)
 
-    def _try_again(self, packet: bytes) -> None:
+    def _try_again(self, session: Session, packet: bytes) -> None:
+        self._engine.sessions.used(session, self._engine.now())  # only then the MTU is looked for
         self._settling.append(packet)
         if self._settle is None:
             self._settle = asyncio.get_running_loop().call_later(SETTLING, self._settling_over)

@@ -106,8 +106,10 @@ class Router:
         self.offers.pop(session, None)
 
     def changed(self, gone: frozenset[LinkName]) -> None:
-        """The map is another one."""
+        """The map is another one. Links that are gone need no suspicion: their return is news."""
         now = self._engine.now()
+        for link in gone:
+            self.suspects.clear_link(*link)
         for session in self._engine.sessions:
             broken = self._broken(session, gone)
             for path in broken:
@@ -173,6 +175,8 @@ class Router:
             self._timer = asyncio.get_running_loop().call_later(SETTLE, self._renew)
 
     def _suspect(self, near: bytes, far: bytes) -> None:
+        if far not in self._mapper.map.graph.adjacency.get(near, {}):
+            return  # gone from the map meanwhile
         self.suspects.suspect_link(near, far, self._engine.now())
         self._engine.counts["suspected link"] += 1
 

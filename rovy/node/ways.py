@@ -100,7 +100,7 @@ class Ways:
             state=_state(session, state),
             cost=route.cost if route else None,
             rtt=state.rtt,
-            mtu=_ip_mtu(state.mtu),
+            mtu=_ip_mtu(state.mtu if state.search.began or route is None else route.mtu),
             age=self._engine.now() - state.since,
             why=self._why(session.peer, route, state.path, roamed=state.roamed),
             packets_sent=traffic.packets_sent,

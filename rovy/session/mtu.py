@@ -15,7 +15,11 @@ from rovy.wire.forward import header_size
 LINKS = (9000, 4400, 1500, 1492, 1480, 1420, 1380)
 """MTUs of links met in practice, bytes."""
 RAISE_EVERY = 600.0
-CONFIRM_EVERY = 30.0
+LOOK_AGAIN = 30.0
+CONFIRM_EVERY = 5.0
+CONFIRM_AT_REST = 150.0
+BUSY = 20_000
+"""Bytes that came by a path since its MTU was confirmed, from which on it is not at rest."""
 REPEAT = 1.0
 FIRST_ANSWER = 0.2
 """Seconds that the first sizes tried have to be answered, at least."""
@@ -54,13 +58,16 @@ class MtuSearch:
     began: float = 0.0
     """When the first sizes were tried; 0.0: not yet."""
     _expecting: bool = False
+    _came: int = 0
     _raise_at: float = 0.0
     _misses: int = 0
     _confirming: bytes = b""
     _sizes: dict[bytes, int] = field(default_factory=dict)
 
-    def probes(self, random: Callable[[int], bytes], now: float) -> list[tuple[bytes, int]]:
-        """(token, padding) of the probes to send now."""
+    def probes(
+        self, random: Callable[[int], bytes], now: float, came: int
+    ) -> list[tuple[bytes, int]]:
+        """(token, padding) of the probes to send now. `came`: bytes that ever came by the path."""
         self.began = self.began or now
         if self._confirming in self._sizes and not self._missed():
             self._raise_at = now
@@ -79,7 +86,8 @@ class MtuSearch:
         self._expecting = expected > self.mtu
         self._sizes = {random(8): size for size in sizes}
         self._confirming = next(iter(self._sizes), b"") if self.mtu in sizes else b""
-        self.due = now + (REPEAT if self._misses or expected else CONFIRM_EVERY)
+        rest = CONFIRM_EVERY if came - self._came > BUSY else CONFIRM_AT_REST
+        self.due, self._came = now + (REPEAT if self._misses or expected else rest), came
         return [(token, size - PROBE) for token, size in self._sizes.items()]
 
     def settled(self, now: float, rtt: float) -> bool:
@@ -100,7 +108,7 @@ class MtuSearch:
         """Somebody says that no more than `mtu` bytes pass: look again in a while."""
         self.mtu = min(self.mtu, mtu)
         self._sizes.clear()
-        self._raise_at = max(self._raise_at, now + CONFIRM_EVERY)
+        self._raise_at = max(self._raise_at, now + LOOK_AGAIN)
         self.due = min(self.due, now + REPEAT)
 
     def _missed(self) -> bool:

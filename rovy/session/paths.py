@@ -237,7 +237,7 @@ class PathSet:
         dead: list[PathState] = []
         for state in list(self.states.values()):
             if kept and state.valid and now >= state.search.due:
-                probes = state.search.probes(self._random, now)
+                probes = state.search.probes(self._random, now, came(state.path))
                 asked += [(state.path, token, padding) for token, padding in probes]
             if now < state.next_probe or not (kept or state.pending):
                 continue
