@@ -1,15 +1,21 @@
 """rovyctl: the commands."""
 
+import os
 from pathlib import Path
 
 import click
 
 from rovy import __version__
+from rovy.cli.firewall import firewall
 from rovy.cli.local import completion, config, keygen
+from rovy.cli.map import map_command
 from rovy.cli.node import counters, events, info, reload, sessions, stop, version
 from rovy.cli.options import examples
 from rovy.cli.peers import peer, peers
 from rovy.cli.ping import ping
+from rovy.cli.routes import resolve, routes
+from rovy.cli.traceroute import traceroute
+from rovy.cli.watch import watch
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 90}
 
@@ -26,7 +32,8 @@ def cli(context: click.Context, socket: Path | None) -> None:
 
     Every command takes --json and --help. Exit status: 0 done, 1 failed, 2 wrong usage.
     """
-    context.obj = socket
+    if os.environ.get("NO_COLOR"):
+        context.color = False
 
 
 for command in (
@@ -34,6 +41,12 @@ for command in (
     peers,
     peer,
     ping,
+    routes,
+    resolve,
+    traceroute,
+    map_command,
+    watch,
+    firewall,
     sessions,
     counters,
     events,

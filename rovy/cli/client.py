@@ -33,14 +33,14 @@ class Failed(RovyError):
 class UnixConnection(HTTPConnection):
     """An HTTP connection over a Unix socket."""
 
-    def __init__(self, path: Path, timeout: float | None) -> None:
+    def __init__(self, path: Path, timeout: float | None, patience: float = PATIENCE) -> None:
         super().__init__("localhost", timeout=timeout)
-        self._path = path
+        self._path, self._patience = path, patience
 
     def connect(self) -> None:
         """See `HTTPConnection`."""
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(PATIENCE)
+        self.sock.settimeout(self._patience)
         self.sock.connect(os.fspath(self._path))
         self.sock.settimeout(self.timeout)
 
@@ -48,8 +48,8 @@ class UnixConnection(HTTPConnection):
 class Client:
     """The daemon behind a socket; one connection, kept open."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, patience: float = PATIENCE) -> None:
+        self.path, self._patience = path, patience
         self._connection: UnixConnection | None = None
 
     def call(
@@ -80,15 +80,9 @@ class Client:
         finally:
             self.close()
 
-    def alive(self) -> bool:
-        """Whether a daemon accepts connections."""
-        try:
-            with socket.socket(socket.AF_UNIX) as probe:
-                probe.settimeout(PATIENCE)
-                probe.connect(os.fspath(self.path))
-        except OSError:
-            return False
-        return True
+    def gone(self) -> bool:
+        """Whether the daemon has removed its socket, which is the last that it does."""
+        return not self.path.exists()
 
     def close(self) -> None:
         """Close the connection; the next request opens another."""
@@ -98,7 +92,7 @@ class Client:
 
     def _request(self, method: str, path: str, body: object, timeout: float | None) -> HTTPResponse:
         if self._connection is None:
-            self._connection = UnixConnection(self.path, timeout)
+            self._connection = UnixConnection(self.path, timeout, self._patience)
         elif self._connection.sock:
             self._connection.sock.settimeout(timeout)
         headers = {"Content-Type": "application/json"}

@@ -90,13 +90,20 @@ def check(as_json: bool, file: Path | None) -> None:
 @click.argument("file", type=FILE, required=False)
 @with_json
 def show(as_json: bool, file: Path | None) -> None:
-    """Show all settings as a file and the defaults give them, without secrets."""
-    from rovy.config.reader import read_settings
-    from rovy.config.show import document, toml
+    """Show all settings as a file and the defaults give them, without secrets.
+
+    Each with its origin. Options of rovyd go before the file.
+    """
+    from rovy.config.reader import read_lines, read_settings
+    from rovy.config.show import document, origins, toml
 
     path = (file or places().config_file).absolute()
     settings = read_settings(path, places(), required=file is not None)
-    show_json(document(settings)) if as_json else click.echo(toml(settings), nl=False)
+    found = origins(path, *read_lines(path))
+    if as_json:
+        show_json({**document(settings), "origins": found})
+    else:
+        click.echo(toml(settings, found), nl=False)
 
 
 @click.command(

@@ -1,5 +1,6 @@
 """Commands about the daemon as a whole."""
 
+import re
 import time
 from typing import Any, Final
 
@@ -9,6 +10,7 @@ from rovy import __version__
 from rovy.cli.client import Client, Failed
 from rovy.cli.options import examples, with_daemon
 from rovy.cli.output import (
+    counted,
     milliseconds,
     seconds,
     shorten,
@@ -35,10 +37,13 @@ def info(client: Client, as_json: bool) -> None:
             ("PeerID", answer["peer_id"]),
             ("Address", answer["address"]),
             ("Network", answer["network"]),
-            ("Peers", f"{answer['peers']} up, {answer['sessions']} sessions"),
+            ("Peers", f"{answer['peers']} up, {counted(answer['sessions'], 'session')}"),
+            ("Map", _map(answer["map"])),
+            ("Interface", _interface(answer["interface"])),
             *(("Listens", text) for text in answer["listen"]),
             *(("Reached at", text) for text in answer["addresses"]),
             ("Uptime", f"{seconds(answer['uptime'])}, process {answer['pid']}"),
+            ("User", ", ".join((answer["user"], *answer["capabilities"]))),
             ("Version", answer["version"]),
             ("Config", answer["config_file"] or "none, all defaults"),
             ("State", answer["state_dir"]),
@@ -49,6 +54,16 @@ def info(client: Client, as_json: bool) -> None:
         click.secho(f"Problem: {problem}", fg="yellow")
 
 
+def _map(size: dict[str, int]) -> str:
+    return f"{counted(size['nodes'], 'node')}, {counted(size['links'], 'link')}"
+
+
+def _interface(interface: dict[str, Any]) -> str:
+    if interface["state"] == "off":
+        return "off: other programs do not reach the network"
+    return f"{interface['name']}, {interface['state']}, MTU {interface['mtu']}"
+
+
 @click.command(epilog=examples("rovyctl stop"))
 @with_daemon
 def stop(client: Client, as_json: bool) -> None:
@@ -56,7 +71,7 @@ def stop(client: Client, as_json: bool) -> None:
     answer = client.call("POST", "/stop")
     client.close()
     deadline = time.monotonic() + STOP_TIME
-    while client.alive():
+    while not client.gone():
         if time.monotonic() > deadline:
             raise Failed("no end", f"rovyd still runs after {STOP_TIME:g} s", "see its log")
         time.sleep(0.02)
@@ -137,7 +152,7 @@ def counters(client: Client, as_json: bool, everything: bool) -> None:
         for name, count in sorted(counts.items())
         if count or everything
     ]
-    show_table(("GROUP", "COUNTER", "COUNT"), rows)
+    show_table(("GROUP", "COUNTER", "COUNT"), rows, flexible=1)
 
 
 @click.command(epilog=examples("rovyctl events", "rovyctl events --json | jq .kind"))
@@ -160,12 +175,41 @@ def events(client: Client, as_json: bool) -> None:
 @click.command(epilog=examples("rovyctl version", "rovyctl version --json"))
 @with_daemon
 def version(client: Client, as_json: bool) -> None:
-    """Show the version of this program and of the daemon that runs."""
+    """Show the versions of this program, of the daemon that runs, and of what they stand on."""
+    import platform
+
     try:
-        daemon = client.call("GET", "/info")["version"]
+        daemon = client.call("GET", "/info")
     except Failed:
-        daemon = None
+        daemon = {}
+    versions = {
+        "rovyctl": __version__,
+        "rovyd": daemon.get("version"),
+        "data_plane": daemon.get("data_plane"),
+        "python": platform.python_version(),
+        "platform": platform.platform(terse=True),
+    }
     if as_json:
-        show_json({"rovyctl": __version__, "rovyd": daemon})
+        show_json({**versions, "libraries": _libraries()})
         return
-    show_fields([("rovyctl", __version__), ("rovyd", daemon or "not reached")])
+    fields = {**versions, **_libraries()}
+    show_fields((name.replace("_", " "), text or "not reached") for name, text in fields.items())
+
+
+def _libraries() -> dict[str, str]:
+    """Versions of the libraries that are required, as installed here."""
+    from importlib import metadata
+
+    try:
+        lines = metadata.requires("rovy") or []
+    except metadata.PackageNotFoundError:  # run from its sources
+        return {}
+    found = {}
+    for name in (
+        re.split(r"[<>=!~; ]", line, maxsplit=1)[0] for line in lines if "extra" not in line
+    ):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "missing"
+    return found

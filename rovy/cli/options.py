@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from rovy.cli.client import Client, Failed
 from rovy.cli.output import show_json
@@ -14,6 +15,8 @@ from rovy.config.places import Places
 from rovy.errors import Malformed, RovyError
 
 FAILED, USAGE = 1, 2
+GLANCE = 0.5
+"""Seconds that the daemon has to help with completion."""
 Command = Callable[..., None]
 
 
@@ -35,8 +38,7 @@ def with_daemon(command: Command) -> Command:
 
     @wraps(command)
     def run(*args: Any, socket: Path | None, **options: Any) -> None:
-        named = socket or click.get_current_context().find_root().obj
-        client = Client(named or places().found_socket())
+        client = Client(_socket(socket, click.get_current_context()))
         try:
             command(*args, client=client, **options)
         finally:
@@ -49,6 +51,26 @@ def with_daemon(command: Command) -> Command:
         help="API socket of rovyd; also in the variable ROVY_SOCKET.",
     )
     return with_json(option(run))
+
+
+def complete_peers(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Names of peers, or the ids of those without, as the daemon knows them; none if it is mute."""
+    client = Client(_socket(context.params.get("socket"), context), GLANCE)
+    try:
+        peers = client.call("GET", "/peers", timeout=GLANCE)["peers"]
+        named = [(peer["name"] or peer["peer_id"], peer["peer_id"]) for peer in peers]
+    except (RovyError, LookupError, TypeError):
+        return []
+    finally:
+        client.close()
+    return [CompletionItem(name, help=peer) for name, peer in named if name.startswith(incomplete)]
+
+
+def _socket(named: Path | None, context: click.Context) -> Path:
+    """What was said after the command, before it, or the socket that is there."""
+    return named or context.find_root().params.get("socket") or places().found_socket()
 
 
 def places() -> Places:

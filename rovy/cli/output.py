@@ -2,27 +2,32 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import click
 
 WIDTH: Final = 80
 CUT: Final = "…"
+NAME: Final = 12
+"""Characters of a name that tables show."""
 _PREFIX: Final = len("bafzqai")
 _LEAST: Final = 4
+_NARROWEST: Final = 8
+"""Characters that are left of a column, if it has more."""
 _UNITS: Final = ("kB", "MB", "GB", "TB")
 
 
 def table(
     headers: Sequence[str], rows: Sequence[Sequence[str]], *, flexible: int | None = None
 ) -> list[str]:
-    """Lines of a table. The `flexible` column gives way where it is wider than the terminal."""
+    """Lines of a table. Where it is wider than the terminal the `flexible` column gives way, then
+    the widest of the others; if None, nothing does.
+    """
     columns = list(zip(headers, *rows, strict=True))
     widths = [max(map(len, column)) for column in columns]
-    over = sum(widths) + 2 * (len(widths) - 1) - _terminal_width()
-    if flexible is not None and over > 0:
-        widths[flexible] = max(len(headers[flexible]), widths[flexible] - over)
+    if flexible is not None:
+        _narrow(widths, [max(_NARROWEST, len(header)) for header in headers], flexible)
     numbers = [_is_numeric(column[1:]) for column in columns]
     lines = []
     for row in (headers, *rows):
@@ -63,6 +68,18 @@ def shorten(peers: Iterable[str]) -> dict[str, str]:
     return {peer: peer[:_PREFIX] + CUT + peer[-length:] for peer in every}
 
 
+def who(name: str, peer: str, short: Mapping[str, str]) -> str:
+    """How tables call a node: by its name if it has one, else by its shortened id."""
+    if not name:
+        return short.get(peer, "-")
+    return name if len(name) <= NAME else name[: NAME - 1] + CUT
+
+
+def counted(number: int, noun: str) -> str:
+    """So many of something, such as `1 hop` or `3 hops`."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def seconds(value: float | None) -> str:
     """A duration in the two largest units that fit."""
     if value is None:
@@ -96,6 +113,15 @@ def size(value: float) -> str:
         power += 1
     value /= 1000**power
     return f"{value:.{1 if value < 99.95 else 0}f} {_UNITS[power - 1]}"
+
+
+def _narrow(widths: list[int], least: list[int], flexible: int) -> None:
+    over = sum(widths) + 2 * (len(widths) - 1) - _terminal_width()
+    others = sorted(range(len(widths)), key=lambda column: -widths[column])
+    for column in (flexible, *others):
+        cut = max(0, min(over, widths[column] - least[column]))
+        widths[column] -= cut
+        over -= cut
 
 
 def _cell(text: str, width: int, right: bool) -> str:

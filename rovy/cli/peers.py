@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from rovy.cli.client import Client, segment
-from rovy.cli.options import examples, with_daemon
+from rovy.cli.options import complete_peers, examples, with_daemon
 from rovy.cli.output import milliseconds, seconds, shorten, show_json, show_table, size
 
 
@@ -72,7 +72,7 @@ def add(client: Client, as_json: bool, address: str, name: str) -> None:
 @peer.command(
     epilog=examples("rovyctl peer remove laptop", "rovyctl peer remove bafzqai…llee"),
 )
-@click.argument("which", metavar="PEER")
+@click.argument("which", metavar="PEER", shell_complete=complete_peers)
 @with_daemon
 def remove(client: Client, as_json: bool, which: str) -> None:
     """Keep a peer no longer. PEER is its name or id."""

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from rovy.cli.client import Client, Failed
-from rovy.cli.options import FAILED, examples, with_daemon
+from rovy.cli.options import FAILED, complete_peers, examples, with_daemon
 from rovy.cli.output import milliseconds, shorten, show_json
 
 FATAL = {"not found", "not running", "stale socket", "no permission", "no socket"}
@@ -68,7 +68,7 @@ class Tally:
         "rovyctl ping /rovyrt/03-1a-07",
     )
 )
-@click.argument("target")
+@click.argument("target", shell_complete=complete_peers)
 @click.option("-c", "count", type=click.IntRange(1), help="Stop after so many.")
 @click.option(
     "-i",

@@ -27,7 +27,9 @@ def test_stale_socket(tmp_path):
     with socket.socket(socket.AF_UNIX) as left_behind:
         left_behind.bind(str(path))
     assert failure(path).reason == "stale socket"
-    assert not Client(path).alive()
+    assert not Client(path).gone()
+    path.unlink()
+    assert Client(path).gone()
 
 
 @pytest.mark.parametrize(

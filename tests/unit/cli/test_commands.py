@@ -1,6 +1,9 @@
 """rovyctl without a daemon: arguments, output, exit statuses."""
 
+import inspect
 import json
+import platform
+from importlib import metadata
 
 import click
 import pytest
@@ -16,16 +19,21 @@ SOCKET = "/run/rovy/rovyd.sock"
 
 INFO = {
     "version": "0.1.0",
+    "data_plane": "pure",
     "peer_id": A,
     "address": "fcaa::1",
     "uptime": 90061.0,
     "pid": 7,
+    "user": "root",
+    "capabilities": ["net_admin"],
     "listen": ["/ip4/0.0.0.0/udp/1312"],
     "port": 1312,
     "addresses": [f"/ip4/192.0.2.1/udp/1312/rovy/{A}"],
     "network": "public",
     "peers": 1,
     "sessions": 2,
+    "map": {"nodes": 4, "links": 1},
+    "interface": {"name": "rovy0", "state": "up", "problem": "", "mtu": 8955},
     "config_file": "",
     "key_file": "/k",
     "state_dir": "/s",
@@ -70,7 +78,7 @@ class FakeDaemon:
         self.answers = answers
         self.asked = []
 
-    def __call__(self, path):
+    def __call__(self, path, patience=10.0):
         self.path = path
         return self
 
@@ -86,8 +94,8 @@ class FakeDaemon:
     def stream(self, path):
         yield from self.answers["GET", path]
 
-    def alive(self):
-        return False
+    def gone(self):
+        return True
 
     def close(self):
         pass
@@ -95,10 +103,10 @@ class FakeDaemon:
 
 @pytest.fixture
 def rovyctl(monkeypatch):
-    def run(*arguments, answers=None):
+    def run(*arguments, answers=None, color=False):
         run.daemon = FakeDaemon(answers or {})
         monkeypatch.setattr(options, "Client", run.daemon)
-        return CliRunner().invoke(cli, arguments, prog_name="rovyctl")
+        return CliRunner().invoke(cli, arguments, prog_name="rovyctl", color=color)
 
     return run
 
@@ -119,6 +127,49 @@ def test_every_command_has_help_examples_and_json(rovyctl, path, command):
     assert "--json" in result.output
     assert command.help
     assert max(map(len, result.output.splitlines())) <= 90
+
+
+@pytest.mark.parametrize(("path", "command"), list(commands()), ids=lambda value: str(value)[:40])
+def test_exit_statuses_of_every_command(tmp_path, path, command):
+    """2 for wrong usage; 1 where a daemon is needed and none is there, with the remedy."""
+    assert CliRunner().invoke(cli, [*path, "--nonsense"]).exit_code == 2
+    if all(each.nargs > 0 for each in command.params):
+        assert CliRunner().invoke(cli, [*path, "one", "word", "too", "many"]).exit_code == 2
+    options = {option for parameter in command.params for option in parameter.opts}
+    if "--socket" not in options or path == ("version",):
+        return
+    arguments = ["x" for each in command.params if isinstance(each, click.Argument)]
+    arguments += ["--socket", str(tmp_path / "none.sock")]
+    done = CliRunner().invoke(cli, [*path, *arguments])
+    assert done.exit_code == 1
+    assert "start it with `rovyd`" in done.stderr
+    done = CliRunner().invoke(cli, [*path, *arguments, "--json"])
+    assert done.exit_code == 1
+    assert json.loads(done.stdout.splitlines()[-1])["error"]["reason"] == "not running"
+
+
+def test_commands_without_a_daemon_have_status_0(tmp_path):
+    config = tmp_path / "rovy.toml"
+    config.touch()
+    for arguments in (
+        ["version", "--socket", str(tmp_path / "none.sock")],
+        ["keygen"],
+        ["config", "check", str(config)],
+        ["config", "show", str(config)],
+        ["completion", "fish"],
+    ):
+        assert CliRunner().invoke(cli, arguments).exit_code == 0
+
+
+def test_colours_only_where_they_are_wanted(rovyctl, monkeypatch):
+    answers = {("GET", "/info"): INFO}
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\x1b[" not in rovyctl("info", answers=answers).output  # not a terminal
+    assert "\x1b[" in rovyctl("info", answers=answers, color=True).output
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[" not in rovyctl("info", answers=answers, color=True).output
+    failed = {("GET", "/info"): Failed("not running", "no")}
+    assert "\x1b[" not in rovyctl("info", answers=failed, color=True).output
 
 
 def test_usage_errors_have_status_2(rovyctl):
@@ -222,7 +273,19 @@ def test_events(rovyctl):
 
 def test_version_without_a_daemon(rovyctl):
     answers = {("GET", "/info"): Failed("not running", "no")}
-    assert json.loads(rovyctl("version", "--json", answers=answers).output)["rovyd"] is None
+    document = json.loads(rovyctl("version", "--json", answers=answers).output)
+    assert document["rovyd"] is document["data_plane"] is None
+    assert "not reached" in rovyctl("version", answers=answers).output
+
+
+def test_version_tells_what_it_stands_on(rovyctl):
+    answers = {("GET", "/info"): INFO}
+    document = json.loads(rovyctl("version", "--json", answers=answers).output)
+    assert (document["rovyd"], document["data_plane"]) == ("0.1.0", "pure")
+    assert document["python"] == platform.python_version()
+    assert document["libraries"]["cryptography"] == metadata.version("cryptography")
+    assert "hypothesis" not in document["libraries"]
+    assert "data plane" in rovyctl("version", answers=answers).output
 
 
 class TestPing:
@@ -319,15 +382,139 @@ class TestConfig:
     def test_show(self, rovyctl, tmp_path):
         path = tmp_path / "rovy.toml"
         path.write_text("max_peers = 3\n")
-        assert "max_peers = 3\n" in rovyctl("config", "show", str(path)).output
+        assert f"max_peers = 3  # {path}:1\n" in rovyctl("config", "show", str(path)).output
         shown = json.loads(rovyctl("config", "show", str(path), "--json").output)
         assert shown["max_peers"] == 3
+        assert shown["origins"]["max_peers"] == f"{path}:1"
+
+    def test_show_has_the_origin_of_every_setting(self, rovyctl, tmp_path):
+        path = tmp_path / "rovy.toml"
+        peer = f'[[peer]]\naddress = "/ip4/192.0.2.1/udp/1312/rovy/{B}"\n'
+        path.write_text(f'\nstate_dir = "{tmp_path}"\n{peer}\n{peer}')
+        shown = json.loads(rovyctl("config", "show", str(path), "--json").output)
+        origins = shown.pop("origins")
+        assert set(origins) - {"network_key"} == set(shown) - {"network"}
+        assert origins["state_dir"] == f"{path}:2"
+        assert origins["key_file"] == "state_dir"
+        assert origins["peer"] == [f"{path}:3", f"{path}:6"]
+        assert origins["listen"] == "default"
+        text = rovyctl("config", "show", str(path)).output
+        assert f"[[peer]]  # {path}:6" in text
+        assert "port_tries = 16  # default" in text
+        again = tmp_path / "again.toml"
+        again.write_text(text)
+        read = json.loads(rovyctl("config", "show", str(again), "--json").output)
+        assert {**read, "origins": None} == {**shown, "origins": None}
 
     def test_missing_file(self, rovyctl, tmp_path):
         assert rovyctl("config", "check", str(tmp_path / "x")).exit_code == 1
 
 
-@pytest.mark.parametrize("shell", ["zsh", "fish"])
+LONG = "long_" * 20
+TABLES = {
+    ("peers",): {
+        "peers": [
+            {
+                **PEER,
+                "name": "n" * 63,
+                "route": LONG,
+                "rtt": 9999.0,
+                "age": 1e9,
+                "state": "connecting",
+            }
+        ]
+    },
+    ("sessions",): {
+        "sessions": [
+            {
+                **SESSION,
+                "name": "n" * 63,
+                "state": "rekeying",
+                "age": 1e9,
+                "paths": [{**PATH, "route": LONG, "bytes_sent": 1e18, "bytes_received": 1e18}],
+            }
+        ]
+    },
+    ("routes",): {
+        "routes": [
+            {
+                "peer_id": B,
+                "name": "n" * 63,
+                "label": LONG,
+                "hops": [{}] * 99,
+                "cost": 9999.0,
+                "rtt": 9999.0,
+                "mtu": 65535,
+                "state": "suspect",
+                "age": 1e9,
+            }
+        ]
+    },
+    ("map",): {
+        "nodes": [
+            {
+                "peer_id": B,
+                "address": "fcb5:1111:2222:3333:4444:5555:6666:7777",
+                "name": "n" * 63,
+                "cost": 9999.0,
+                "hops": 99,
+                "links": [{}] * 48,
+            }
+        ],
+        "links": 48,
+        "radius": 9999.0,
+    },
+    ("firewall", "list"): {
+        "kind": "filter",
+        "rules": [
+            {"rule": f"udp/50000-60000 from {B}", "name": "n" * 63, "origin": "config"},
+        ],
+        "counters": {},
+    },
+    ("counters",): {"counters": {LONG: {LONG: 10**18}, "dropped": {"replay": 1}}},
+}
+
+
+@pytest.mark.parametrize("command", list(TABLES), ids=" ".join)
+def test_every_table_fits_80_columns(rovyctl, command):
+    lines = rovyctl(*command, answers={("GET", f"/{command[0]}"): TABLES[command]}).output
+    assert max(map(len, lines.splitlines())) <= 80
+    assert len(set(lines.splitlines())) >= 2
+
+
+def test_every_table_is_among_those():
+    """A command that prints one has to be tested for its width."""
+    printing = set()
+    for path, command in commands():
+        source = inspect.getsource(inspect.unwrap(command.callback))
+        printing |= {path} if "show_table(" in source else set()
+    assert printing == set(TABLES)
+
+
+class TestCompletingPeers:
+    PEERS = {"peers": [PEER, {**PEER, "peer_id": A, "name": ""}]}  # noqa: RUF012
+
+    def complete(self, rovyctl, monkeypatch, incomplete, answer):
+        daemon = FakeDaemon({("GET", "/peers"): answer})
+        monkeypatch.setattr(options, "Client", daemon)
+        context = click.Context(cli)
+        found = options.complete_peers(context, click.Argument(["target"]), incomplete)
+        return [item.value for item in found]
+
+    def test_by_name_or_id(self, rovyctl, monkeypatch):
+        assert self.complete(rovyctl, monkeypatch, "", self.PEERS) == ["laptop", A]
+        assert self.complete(rovyctl, monkeypatch, "la", self.PEERS) == ["laptop"]
+        assert self.complete(rovyctl, monkeypatch, "x", self.PEERS) == []
+
+    @pytest.mark.parametrize(
+        "answer", [Failed("not running", "no"), {}, {"peers": [{}]}, {"peers": 1}]
+    )
+    def test_silence_where_nobody_answers(self, rovyctl, monkeypatch, capsys, answer):
+        assert self.complete(rovyctl, monkeypatch, "", answer) == []
+        assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion(rovyctl, shell):
     assert "_ROVYCTL_COMPLETE" in rovyctl("completion", shell).output
 
