@@ -77,6 +77,11 @@ class Router:
             found = self._cache[peer] = routes(graph, self._mapper.map.own, peer.short, avoid)
         return found
 
+    def offered(self, session: int) -> list[Route]:
+        """The routes a session was given last."""
+        offer = self.offers.get(session)
+        return offer.routes if offer else []
+
     def paths(self, peer: PeerID) -> list[Path]:
         """The routes as paths; a peering's own session needs none for its one hop."""
         return [Routed(route.label) for route in self.routes(peer) if route.label.hops > 1]

@@ -29,23 +29,29 @@ class Ways:
         self._router, self._peerings = router, peerings
 
     def all(self) -> list[RouteInfo]:
-        """Of every session that can send."""
-        sessions = (session for session in self._engine.sessions if session.sending)
-        return [info for session in sessions for info in self.to(session.peer)]
+        """Of every session that can send; nothing is computed anew, however many there are."""
+        infos = []
+        for session in self._engine.sessions:
+            if session.sending:
+                infos += self._ways(session.peer, session, self._router.offered(session.id))
+        return infos
 
     def to(self, peer: PeerID) -> list[RouteInfo]:
         """To one node: the route in use first, then others that work, then those of the map."""
         session = self._engine.sessions.with_peer(peer)
-        routes = {route.label.slots: route for route in self._router.routes(peer)}
-        offered = dict(routes)
+        return self._ways(peer, session, self._router.routes(peer))
+
+    def _ways(self, peer: PeerID, session: Session | None, found: list[Route]) -> list[RouteInfo]:
+        routes = {route.label.slots: route for route in found}
+        offered, best = dict(routes), found[0] if found else None
         infos = []
         for state in session.paths.states.values() if session else ():
             label = self._label(peer, state.path)
             slots = label.slots if label else ()
             if session:
-                infos.append(self._in_session(session, state, label, routes.get(slots)))
+                infos.append(self._in_session(session, state, label, routes.get(slots), best))
                 offered.pop(slots, None)
-        infos += [self._of_map(peer, route) for route in offered.values()]
+        infos += [self._of_map(peer, route, best) for route in offered.values()]
         return sorted(infos, key=lambda info: (_ORDER.index(info.state), info.cost or 0.0))
 
     def hops(self, label: Label, end: PeerID | None) -> tuple[PeerID | None, ...]:
@@ -89,7 +95,12 @@ class Ways:
         return Label.of(peering.slot) if peering else None
 
     def _in_session(
-        self, session: Session, state: PathState, label: Label | None, route: Route | None
+        self,
+        session: Session,
+        state: PathState,
+        label: Label | None,
+        route: Route | None,
+        best: Route | None,
     ) -> RouteInfo:
         traffic: PathTraffic = self._engine.dataplane.path_traffic(session.id, state.path)
         return RouteInfo(
@@ -98,18 +109,23 @@ class Ways:
             hops=self.hops(label, session.peer) if label else (session.peer,),
             via=str(state.path) if isinstance(state.path, Direct) else "",
             state=_state(session, state),
-            cost=route.cost if route else None,
+            cost=route.cost if route else self._link_cost(session.peer, state.path),
             rtt=state.rtt,
             mtu=_ip_mtu(state.mtu if state.search.began or route is None else route.mtu),
             age=self._engine.now() - state.since,
-            why=self._why(session.peer, route, state.path, roamed=state.roamed),
+            why=self._why(session.peer, route, best, state.path, roamed=state.roamed),
             packets_sent=traffic.packets_sent,
             packets_received=traffic.packets_received,
             bytes_sent=traffic.bytes_sent,
             bytes_received=traffic.bytes_received,
         )
 
-    def _of_map(self, peer: PeerID, route: Route) -> RouteInfo:
+    def _link_cost(self, peer: PeerID, path: Path) -> float | None:
+        """Of the link to a neighbour, for its direct path, seconds."""
+        link = self._mapper.map.graph.adjacency.get(self._own.short, {}).get(peer.short)
+        return link.cost if link and isinstance(path, Direct) else None
+
+    def _of_map(self, peer: PeerID, route: Route, best: Route | None) -> RouteInfo:
         way = Routed(route.label)
         return RouteInfo(
             peer=peer,
@@ -121,15 +137,16 @@ class Ways:
             rtt=None,
             mtu=_ip_mtu(route.mtu),
             age=None,
-            why=self._why(peer, route, way, roamed=False),
+            why=self._why(peer, route, best, way, roamed=False),
         )
 
-    def _why(self, peer: PeerID, route: Route | None, path: Path, *, roamed: bool) -> str:
+    def _why(
+        self, peer: PeerID, route: Route | None, best: Route | None, path: Path, *, roamed: bool
+    ) -> str:
         if isinstance(path, Direct):
             return "direct peering" if peer in self._peerings.by_peer else "direct session"
-        if route is None:
+        if route is None or best is None:
             return "the other node sends by it" if roamed else "was offered before"
-        best = self._router.routes(peer)[0]
         if route.label == best.label:
             return "cheapest in the map"
         shared = len(route.elements & best.elements)
