@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from rovy.address.keys import PeerID
 from rovy.address.label import Label
 from rovy.address.path import Path, Routed
+from rovy.buckets import TokenBucket
 from rovy.errors import RovyError
 from rovy.node.engine import Engine
 from rovy.node.mapper import Mapper
@@ -23,8 +24,10 @@ SETTLE = 0.02
 """Seconds between sessions whose routes are looked at again after a change."""
 AT_ONCE = 16
 """Sessions looked at in one go."""
-SEARCHES = 8
-"""Searches for faults under way at most."""
+DOUBT = 1.0
+"""Seconds that a path stays silent before it is searched for the fault."""
+SEARCHES = (0.5, 4.0)
+"""Searches for faults: a second, and at once. They cost every node on the way a signature."""
 TEND = 5.0
 """Seconds between looks at the sessions in use."""
 RECOMPUTE = 300.0
@@ -53,6 +56,7 @@ class Router:
         self._timer: asyncio.TimerHandle | None = None
         self._searches: dict[Label, asyncio.Task[None]] = {}
         self._cache: dict[PeerID, list[Route]] = {}
+        self._budget = TokenBucket(*SEARCHES, engine.now())
         self._cached: tuple[object, frozenset[Element]] = None, frozenset()
         self._tending = asyncio.get_running_loop().call_later(TEND, self._tend)
 
@@ -127,8 +131,9 @@ class Router:
 
     def failed(self, session: Session, path: Path, *, silent: bool) -> None:
         """A path of a session failed: offer others, and find out where it broke."""
-        if silent and isinstance(path, Routed) and path.label not in self._searches:
-            self._search(path.label)
+        if silent and isinstance(path, Routed):
+            loop = asyncio.get_running_loop()
+            loop.call_later(DOUBT, self._search, session.id, path)
         if self._matters(session):
             self.supply(session)
 
@@ -141,13 +146,25 @@ class Router:
     # Inside
 
     def _tend(self) -> None:
-        """Give backups to sessions that came into use, before they need them."""
+        """Give backups to sessions that came into use, before they need them; take them back."""
         self._tending = asyncio.get_running_loop().call_later(TEND, self._tend)
         now = self._engine.now()
         for session in self._engine.sessions:
             offer = self.offers.get(session.id)
-            if session.in_use(now) and (offer is None or now - offer.at >= RECOMPUTE):
+            if not session.in_use(now):
+                self._retire(session, offer, now)
+            elif offer is None or now - offer.at >= RECOMPUTE:
                 self._look_again(session)
+
+    def _retire(self, session: Session, offer: Offer | None, now: float) -> None:
+        """What is kept open at rest keeps no backups: their probes would never end."""
+        active = session.paths.active
+        states = session.paths.states.items() if session.kept else ()
+        spare = [p for p, s in states if isinstance(p, Routed) and s is not active]
+        for path in spare:
+            self._engine.sessions.drop_path(session, path, now)
+        if spare and offer:
+            offer.at = now - RECOMPUTE
 
     def _matters(self, session: Session) -> bool:
         """Whether a session needs its routes now."""
@@ -185,8 +202,13 @@ class Router:
         self.suspects.suspect_link(near, far, self._engine.now())
         self._engine.counts["suspected link"] += 1
 
-    def _search(self, label: Label) -> None:
-        if len(self._searches) >= SEARCHES:
+    def _search(self, session: int, path: Routed) -> None:
+        """Look for the fault of a path, unless it works again or too much is being looked for."""
+        found, label = self._engine.sessions.get(session), path.label
+        state = found.paths.states.get(path) if found else None
+        if self._engine.closed or found is None or (state and not state.suspect):
+            return
+        if label in self._searches or not self._budget.take(self._engine.now()):
             return
         task = asyncio.create_task(self._find_fault(label))
         self._searches[label] = task
