@@ -11,7 +11,7 @@ from math import ceil, inf
 from rovy.address.keys import PrivateKey
 from rovy.buckets import TokenBucket
 from rovy.errors import Malformed
-from rovy.routing.cost import changed_enough, encode_cost
+from rovy.routing.cost import changed_enough, decode_cost, encode_cost
 from rovy.routing.map import NEAREST, LinkMap, LinkName
 from rovy.routing.record import LEAF, MAX_LINKS, TRUNC, LinkEntry, LinkRecord
 from rovy.wire.flood import (
@@ -201,6 +201,7 @@ class Flood:
         newer = [s for s, sequence in theirs.items() if sequence > self.map.sequence(s)]
         if newer:
             self._send(neighbour, Wanted(tuple(newer)))
+            neighbour.hasten(now)
         self._flush_at = min(self._flush_at, now + FLUSH)
 
     # Time
@@ -256,10 +257,21 @@ class Flood:
             for n in ranked[:MAX_LINKS]
         ]
 
+    def _lists_leaves(self) -> bool:
+        """Whether leaves take up room in our record that others need, since they said so late."""
+        held = self.map.held.get(self.own)
+        if held is None or not held.record.flags & TRUNC:
+            return False
+        told = {link.peer for link in held.record.links}
+        others = (s for s in self.neighbours if s not in told and not self._is_leaf(s))
+        return any(map(self._is_leaf, told)) and any(others)
+
     def _flush(self, now: float) -> frozenset[LinkName] | None:
         """Count in what is new, and pass it on."""
         self._flush_at = inf
         gone = self.map.refresh(now)
+        if self._lists_leaves():
+            self._change(now + AFTER_CHANGE, topology=False)
         for neighbour in self.neighbours.values():
             for short in [s for s in neighbour.has if s not in self.map.held]:
                 del neighbour.has[short]
@@ -296,9 +308,9 @@ class Flood:
         return [s for s, far in self.map.distance.items() if far <= reach and s in held]
 
     def _cost(self, neighbour: Neighbour) -> float:
-        """Seconds, as all who hold both records have it."""
+        """Seconds, as all have it who hold both records, or less."""
         link = self.map.graph.adjacency.get(self.own, {}).get(neighbour.short)
-        return link.cost if link else neighbour.cost
+        return link.cost if link else decode_cost(encode_cost(neighbour.cost))
 
     def _limits_of(self, short: bytes, now: float) -> tuple[TokenBucket, TokenBucket]:
         """What is left of a neighbour's limits: they outlast the link, or it would come anew."""

@@ -43,7 +43,8 @@ class LinkMap:
     def __init__(self, own: bytes, nearest: int = NEAREST) -> None:
         self.own, self.nearest = own, nearest
         self.held: dict[bytes, Held] = {}
-        self.graph = Graph({})
+        self.graph = Graph({own: {}})
+        """Of the nodes that links lead to."""
         self.distance: dict[bytes, float] = {own: 0.0}
         """Seconds of cost to every node that links lead to, the nearest first."""
         self.links: frozenset[LinkName] = frozenset()
@@ -104,8 +105,9 @@ class LinkMap:
         return ((short, held) for short, held in self.held.items() if short != self.own)
 
     def _measure(self) -> None:
-        self.graph = build(held.record for held in self.held.values())
-        self.distance = distances(self.graph, self.own)
+        whole = build(held.record for held in self.held.values())
+        self.distance = distances(whole, self.own)
+        self.graph = Graph({short: whole.adjacency.get(short, {}) for short in self.distance})
 
     def _wait(self, now: float) -> None:
         """Note which records no link leads to, and drop those that have waited long enough."""

@@ -79,7 +79,7 @@ class Answering:
         if not was_sent(keys.sent, path):
             core.ask(session, session.paths.challenge(path, now, roamed=True))
         else:
-            session.paths.proved(path, now)
+            session.paths.proved(path, now, now - keys.created)
         core.sync(session, now)
 
     def _door(self, hello: Hello, path: Path, now: float) -> bool:

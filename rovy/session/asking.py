@@ -80,7 +80,7 @@ class Asking:
     def postpone(self, session: Session, now: float) -> None:
         """Give the copy that goes out now the time to be answered before the next retry."""
         if session.opening:
-            session.opening.retry_at = max(session.opening.retry_at, now + RETRIES[0])
+            session.opening.retry_at = max(session.opening.retry_at, now + YIELD)
 
     def mac2(self, session: Session, path: Path, message: bytes, now: float) -> bytes:
         """The second MAC: with the cookie we hold for that path, else zeros."""
@@ -105,6 +105,7 @@ class Asking:
             core.guard.refused["response: not asked"] += 1
             return
         opening = session.opening
+        took = now - opening.made
         try:
             plain = opening.noise.read(message.noise)
             core.pending.pop(opening.index)  # it can be read once
@@ -117,7 +118,7 @@ class Asking:
             core.out.append(VersionMismatch(session.peer, payload.version))
             core.close(session, "version")
             return
-        self._accept(session, opening, message, payload, path, now)
+        self._accept(session, opening, message, payload, path, now, took)
 
     def on_cookie(self, reply: CookieReply, path: Path, now: float) -> None:
         """Keep the cookie for the path it came by and send the hello again, once a reply."""
@@ -159,6 +160,7 @@ class Asking:
         payload: Payload,
         path: Path,
         now: float,
+        took: float,
     ) -> None:
         core = self._core
         sealing, receiving = opening.noise.keys()
@@ -172,7 +174,8 @@ class Asking:
         if not was_sent(opening.sent, path):
             core.ask(session, session.paths.challenge(path, now, roamed=True))
         else:
-            core.ask(session, [session.paths.probe(session.paths.proved(path, now), now)])
+            proved = session.paths.proved(path, now, took)
+            core.ask(session, [session.paths.probe(proved, now)])
         core.sync(session, now)
         for hint in session.reach():
             core.ask(session, session.paths.challenge(hint, now))

@@ -1,7 +1,8 @@
 """Search for the largest datagram a path carries, after RFC 8899. docs/protocol/paths.md §6
 
 All sizes of a short ladder are tried at once; the largest that is answered counts. What was found
-is confirmed while the path is used, so that a path that shrinks is noticed without ICMP.
+is confirmed while the path is used, and soon when packets go unanswered: so a path that shrinks is
+noticed without ICMP.
 """
 
 from collections.abc import Callable
@@ -20,6 +21,8 @@ CONFIRM_EVERY = 5.0
 CONFIRM_AT_REST = 150.0
 BUSY = 20_000
 """Bytes that came by a path since its MTU was confirmed, from which on it is not at rest."""
+DOUBT_EVERY = 5.0
+"""Seconds between two confirmations at least because packets go unanswered."""
 REPEAT = 1.0
 FIRST_ANSWER = 0.2
 """Seconds that the first sizes tried have to be answered, at least."""
@@ -61,17 +64,33 @@ class MtuSearch:
     _came: int = 0
     _raise_at: float = 0.0
     _misses: int = 0
-    _confirming: bytes = b""
+    _asked_at: float = -DOUBT_EVERY
+    _rest_until: float = 0.0
     _sizes: dict[bytes, int] = field(default_factory=dict)
 
+    @property
+    def unconfirmed(self) -> bool:
+        """Whether the size that was found is under way and not answered yet."""
+        return self.mtu in self._sizes.values()
+
     def probes(
-        self, random: Callable[[int], bytes], now: float, came: int
+        self, random: Callable[[int], bytes], now: float, came: int, heard: float, wait: float
     ) -> list[tuple[bytes, int]]:
-        """(token, padding) of the probes to send now. `came`: bytes that ever came by the path."""
+        """(token, padding) of the probes to send now.
+
+        `came`: bytes that ever came by the path; `heard`: when it answered last, as one that is
+        silent altogether has not shrunk; `wait`: seconds until an unanswered confirmation is
+        repeated.
+        """
         self.began = self.began or now
-        if self._confirming in self._sizes and not self._missed():
+        repeated = self.unconfirmed
+        if repeated and heard <= self._asked_at:
+            self.due = now + wait
+            return []
+        if repeated and not self._missed():
             self._raise_at = now
-        self._sizes.clear()
+            repeated = False
+        late = {t: size for t, size in self._sizes.items() if repeated and size == self.mtu}
         found = self.mtu > floor(self.path)
         sizes = [self.mtu] if found else []
         expected, self.expected = self.expected, 0
@@ -84,11 +103,21 @@ class MtuSearch:
             sizes += [size for size in ladder(self.path) if size > self.mtu]
             self._raise_at = now + RAISE_EVERY
         self._expecting = expected > self.mtu
-        self._sizes = {random(8): size for size in sizes}
-        self._confirming = next(iter(self._sizes), b"") if self.mtu in sizes else b""
-        rest = CONFIRM_EVERY if came - self._came > BUSY else CONFIRM_AT_REST
-        self.due, self._came = now + (REPEAT if self._misses or expected else rest), came
-        return [(token, size - PROBE) for token, size in self._sizes.items()]
+        asked = {random(8): size for size in sizes}
+        self._sizes = dict(list(late.items())[-MISSES:]) | asked
+        if not repeated:
+            rest = CONFIRM_EVERY if came - self._came > BUSY else CONFIRM_AT_REST
+            self._rest_until, self._came = now + rest, came
+        self._asked_at = now if found else self._asked_at
+        self.due = now + wait if found else self._rest_until
+        if expected:
+            self.due = now + REPEAT
+        return [(token, size - PROBE) for token, size in asked.items()]
+
+    def doubt(self, now: float) -> None:
+        """Packets go unanswered, perhaps only the long ones: confirm the size soon."""
+        if self.mtu > floor(self.path):
+            self.due = min(self.due, max(now, self._asked_at + DOUBT_EVERY))
 
     def settled(self, now: float, rtt: float) -> bool:
         """Whether larger sizes had their time to be answered; seconds."""
@@ -102,6 +131,9 @@ class MtuSearch:
         if size:
             self._misses = 0
             self.mtu = max(self.mtu, size)
+            self._sizes = {t: other for t, other in self._sizes.items() if other > self.mtu}
+            if not self._sizes:
+                self.due = max(self.due, self._rest_until)
         return size > 0
 
     def limit(self, mtu: int, now: float) -> None:

@@ -25,6 +25,8 @@ from rovy.session.mtu import PROBE as CHALLENGE
 from rovy.session.mtu import MtuSearch, floor
 
 TOKENS = 32
+LONGEST_RTT = 2.0
+"""Seconds that an RTT is assumed to have at most."""
 Asked = tuple[Path, bytes, int]
 """A path, and the token and padding (bytes) of the probe to send on it."""
 
@@ -44,6 +46,8 @@ class PathState:
     suspect: bool = False
     """Whether it left traffic unanswered since."""
     rtt: float | None = None
+    assumed: float = DEFAULT_RTT
+    """What stands for `rtt` before it was measured, seconds."""
     spread: float = 0.0
     """How far measured round trips lie from `rtt`, a moving average; seconds."""
     samples: int = 0
@@ -75,7 +79,7 @@ class PathState:
     @property
     def round_trip(self) -> float:
         """The RTT, or what stands for it before it was measured."""
-        return self.rtt if self.rtt is not None else DEFAULT_RTT
+        return self.rtt if self.rtt is not None else self.assumed
 
     @property
     def first_doubt(self) -> float:
@@ -152,9 +156,10 @@ class PathSet:
         direct = [s for s in self._usable() if isinstance(s.path, Direct)]
         return min(direct, key=lambda state: state.cost, default=None)
 
-    def proved(self, path: Path, now: float) -> PathState:
-        """A handshake proved the path."""
+    def proved(self, path: Path, now: float, took: float) -> PathState:
+        """A handshake proved the path, and took so many seconds, repetition included."""
         state = self.states.get(path) or self._insert(path, now)
+        state.assumed = max(state.assumed, min(took, LONGEST_RTT))
         state.valid, state.suspect, state.misses = True, False, 0
         return state
 
@@ -185,7 +190,8 @@ class PathSet:
     def answered(self, path: Path, token: bytes, now: float, heard: float) -> bool:
         """A token came back on `path`; `heard`: when the active path last brought a packet.
 
-        A path the peer was seen on replaces an active one that has been silent since: it moved.
+        A direct path the peer was seen on replaces an active one that has been silent since: it
+        moved. Over a route it may only try whether that works.
         """
         state = self._asked(path, token)
         if state and state.search.answered(token):
@@ -193,7 +199,7 @@ class PathSet:
         first = state is not None and not state.valid
         if state is None or not state.answered(token, now):
             return False
-        if first and state.roamed and heard <= state.since:
+        if first and state.roamed and isinstance(path, Direct) and heard <= state.since:
             if self.active:
                 self.active.suspect = True
             self.active = state
@@ -237,8 +243,7 @@ class PathSet:
         dead: list[PathState] = []
         for state in list(self.states.values()):
             if kept and state.valid and now >= state.search.due:
-                probes = state.search.probes(self._random, now, came(state.path))
-                asked += [(state.path, token, padding) for token, padding in probes]
+                asked += self._search(state, now, came(state.path))
             if now < state.next_probe or not (kept or state.pending):
                 continue
             if state.pending:
@@ -252,6 +257,13 @@ class PathSet:
             else:
                 state.next_probe = now + state.repeat
         return asked, dead
+
+    def _search(self, state: PathState, now: float, came: int) -> list[Asked]:
+        """Probes for the MTU; beside a repeated one a short one, which tells size from path."""
+        repeated = state.search.unconfirmed
+        probes = state.search.probes(self._random, now, came, state.answered_at, state.repeat)
+        asked = [(state.path, token, padding) for token, padding in probes]
+        return [*asked, self.probe(state, now)] if asked and repeated else asked
 
     def next_due(self, kept: bool) -> float:
         """When `due` has something to do; infinity where it never has."""

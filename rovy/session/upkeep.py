@@ -164,6 +164,7 @@ class Upkeep:
         if now < doubt:
             session.watch_at = doubt
         elif now < end:
+            active.search.doubt(now)
             if now + active.round_trip < end:
                 core.ask(session, [session.paths.probe(active, now)])
             session.watch_at = min(end, now + 0.4 * spare)

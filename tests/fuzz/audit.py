@@ -4,7 +4,7 @@ import gc
 import tracemalloc
 from collections.abc import Callable
 
-from rovy.dataplane.types import Handshake, NoticeReceived, Output, Received
+from rovy.dataplane.types import Handshake, NoticeReceived, Output, PacketHeld, Received
 
 MEGABYTE = 1 << 20
 OUTCOMES = (Handshake, NoticeReceived, Received)
@@ -30,9 +30,20 @@ def received(plane, call: Callable[..., Output], buffer, length, size, source, n
     count = -(-length // size)
     before = settled(plane)
     out = call(buffer, length, size, source, now)
-    passed = sum(isinstance(event, OUTCOMES) for event in out.events)
+    passed = sum(isinstance(event, OUTCOMES) for event in out.events) + len(out.packets)
     done = settled(plane) - before + passed
     promise(done == count, f"{count} datagrams of {size} bytes had {done} outcomes")
+    return out
+
+
+def transmitted(plane, call: Callable[..., Output], packets, now) -> Output:
+    """Hand IPv6 packets out and see that each had exactly one outcome."""
+    before = sum(plane.drops().values())
+    out = call(packets, now)
+    left = sum(-(-len(run.data) // run.size) for run in out.runs)
+    held = sum(isinstance(event, PacketHeld) for event in out.events)
+    done = sum(plane.drops().values()) - before + left + held
+    promise(done == len(packets), f"{len(packets)} packets had {done} outcomes")
     return out
 
 

@@ -8,13 +8,15 @@ from rovy.address.keys import PeerID, PrivateKey
 from rovy.address.label import MAX_SLOT
 from rovy.noise.handshake import NO_PSK
 from rovy.noise.mac import mac, mac1_key
-from rovy.wire import control
+from rovy.routing.record import MAX_LINKS, LinkEntry, LinkRecord
+from rovy.wire import control, flood
 from rovy.wire.control import Codecs, Keepalive, Peering, Probe, ProbeAnswer, Reply, Request
 from rovy.wire.datagram import Type
 from rovy.wire.forward import emit_header
 from rovy.wire.notice import TRACE_SIZE, Code, Notice
 from rovy.wire.payload import Early, Payload
 from rovy.wire.piece import Piece
+from tests.bench.keys import private_keys
 
 _FILE = json.loads((Path(__file__).parents[1] / "vectors" / "packets.json").read_text())
 PACKETS = [bytes.fromhex(packet["hex"]) for packet in _FILE["packets"]]
@@ -22,6 +24,9 @@ FORWARDS = [bytes.fromhex(step["hex"]) for step in _FILE["forward"]["steps"]]
 PIECES = [bytes.fromhex(piece) for piece in _FILE["cut"]["pieces"] if isinstance(piece, str)]
 DATA = next(packet["fields"] for packet in _FILE["packets"] if packet["kind"] == "data")
 ALICE, BOB = (PrivateKey(bytes.fromhex(_FILE[name]["private"])) for name in ("alice", "bob"))
+LIARS = private_keys(8, skip=100)
+"""Keys without a node, whose link records say whatever they like."""
+SHORTS = [private.peer_id.short for private in (ALICE, BOB, *LIARS)]
 CODECS = ("fuzz/echo", "fuzz/late", "fuzz/data", "fuzz/fails", "fuzz/long", "forward", "piece")
 EDGES = (0, 1, 2, 3, 4, 5, 7, 8, 15, 16, 28, 29, 63, 64, 65, 127, 128, 239, 240, 254, 255)
 
@@ -126,6 +131,8 @@ def names(random: Random) -> tuple[str, ...]:
 
 def control_message(random: Random) -> bytes:
     """Any control message but `bye`, which is tried apart since it ends the session."""
+    if random.random() < 0.3:
+        return flood_message(random)
     return random.choice(
         (
             lambda: Keepalive().emit(),
@@ -147,12 +154,80 @@ def control_message(random: Random) -> bytes:
     )()
 
 
+def flood_message(random: Random) -> bytes:
+    """What neighbours say about the map: true signatures and false, endless lists, lies."""
+
+    def shorts(most: int) -> list[bytes]:
+        known = [random.choice(SHORTS) for _ in range(random.randrange(4))]
+        return known + [random.randbytes(8) for _ in range(random.randrange(most))]
+
+    most = random.choice((2, 2, 20, 160))
+    return random.choice(
+        (
+            lambda: flood.Records(
+                tuple(link_record(random) for _ in range(random.choice((1, 1, 3))))
+            ).emit(),
+            lambda: flood.Records((mutated(random, link_record(random), []) or b"x",)).emit(),
+            lambda: flood.Summary(
+                random.choice((0, 1000, 50_000, flood.INFINITE)),
+                random.randrange(300),
+                random.randbytes(16),
+            ).emit(),
+            lambda: flood.Listing(tuple((s, _sequence(random)) for s in shorts(most))).emit(),
+            lambda: flood.Wanted(tuple(shorts(most) * random.choice((1, 3)))).emit(),
+        )
+    )()
+
+
+def link_record(random: Random) -> bytes:
+    """A record that its node signed, with links to nodes that may exist."""
+    private = random.choice(LIARS)
+    count = random.choice((0, 1, 2, 3, 9, MAX_LINKS))
+    peers = {random.choice(SHORTS) for _ in range(min(count, 4))}
+    while len(peers) < count:
+        peers.add(random.randbytes(8))
+    links = [
+        LinkEntry(
+            peer,
+            random.randrange(1, MAX_SLOT + 1),
+            random.randrange(1, MAX_SLOT + 1),
+            random.choice((0, 95, 255)),
+            random.choice((0, 1371, 0xFFFF)),
+        )
+        for peer in peers - {private.peer_id.short}
+    ]
+    flags = random.choice((0, 1, 2, 4, 255))
+    return LinkRecord.sign(private, _sequence(random), flags, links, random.randbytes(64)).raw
+
+
+def _sequence(random: Random) -> int:
+    return random.choice((0, random.getrandbits(20), random.getrandbits(48), 256**6 - 1))
+
+
+def ip6_packet(random: Random, ends: list[bytes]) -> bytes:
+    """An IPv6 packet between such addresses, whole or nearly so."""
+    size = random.choice((0, 8, 60, 1240, 1241, 1400, random.randrange(1500)))
+    body = random.randbytes(size)
+    length = size if random.random() < 0.9 else random.choice((0, size + 1, 0xFFFF))
+    head = bytes((random.choice((0x60, 0x60, 0x6F, 0x40)),)) + random.randbytes(3)
+    head += length.to_bytes(2, "big") + bytes((random.choice((0, 6, 17, 44, 58, 59)),))
+    head += bytes((random.choice((0, 1, 2, 64, 255)),))
+    packet = head + random.choice(ends) + random.choice(ends) + body
+    return packet if random.random() < 0.9 else mutated(random, packet, [packet])
+
+
+def ip6_payload(random: Random) -> bytes:
+    """The same as a peer carries it: without addresses."""
+    packet = ip6_packet(random, [bytes(16)])
+    return packet[:8] + packet[40:]
+
+
 def piece(random: Random) -> bytes:
     """Parts of payloads that contradict each other."""
     count = random.choice((1, 2, 3, 255))
     body = random.randbytes(random.choice((1, 2, 100, 1000)))
     if random.random() < 0.3:
-        body = bytes((random.randrange(6),)) + control_message(random)
+        body = bytes((random.randrange(6),)) + control_message(random)[:1000]
     return Piece(random.randrange(90), random.randrange(count), count, body).emit()
 
 
@@ -204,13 +279,15 @@ def hello_payload(random: Random, stamp: bytes) -> bytes:
 
 def payload(random: Random, slots: list[int], inner: list[bytes]) -> tuple[int, bytes]:
     """(codec, payload) as a hostile peer seals them."""
-    codec = random.choice((0, 0, 0, 1, 1, 1, 2, 2, 3, random.randrange(256)))
+    codec = random.choice((0, 0, 0, 1, 1, 1, 2, 2, 3, 3, random.randrange(256)))
     if codec == 0:
         plain = control_message(random)
     elif codec == 1:
         plain = forward(random, slots, random.choice(inner))
     elif codec == 2:
         plain = piece(random)
+    elif codec == 3:
+        plain = ip6_payload(random)
     else:
         plain = random.randbytes(random.choice((0, 1, 100)))
     if random.random() < 0.4:

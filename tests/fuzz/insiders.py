@@ -19,6 +19,7 @@ from tests.fuzz.inputs import (
     PACKETS,
     forward,
     hello_payload,
+    ip6_packet,
     mutated,
     notice,
     payload,
@@ -67,8 +68,10 @@ class Insider:
         """A number of inputs at one moment."""
         for _ in range(self.random.choice((1, 5, 20, 60))):
             dice = self.random.random()
-            if dice < 0.9:
+            if dice < 0.85:
                 self._say()
+            elif dice < 0.9:
+                self._run_programs()
             elif dice < 0.97:
                 self._hello(self.random.choice(CROWD))
             elif dice < 0.98:
@@ -94,6 +97,15 @@ class Insider:
         ).runs:
             source = self.home if self.random.random() < 0.9 else self.world.elsewhere()
             self.world.inject(source, self.target, bytes(run.data))
+
+    def _run_programs(self) -> None:
+        """What programs of Bob's send meanwhile, to whom they like."""
+        ends = [node.peer_id.address for node in (self.target, self.target, *self.world.nodes)]
+        ends += [key.peer_id.address for key in CROWD[:3]]
+        ends += [b"\xfc" + self.random.randbytes(15)]
+        packets = [ip6_packet(self.random, ends) for _ in range(self.random.choice((1, 5, 40)))]
+        self.target._running.edge.interface.inject(packets)
+        self.world.fed += len(packets)
 
     def _inner(self) -> bytes:
         """A datagram for the inside of a forward packet."""

@@ -11,7 +11,8 @@ from rovy.config.state import State
 from rovy.errors import Malformed
 from rovy.forwarder import Lease, Quote, mend
 from rovy.noise import xeddsa
-from rovy.wire import control
+from rovy.routing.record import LinkRecord
+from rovy.wire import control, ip6
 from rovy.wire.datagram import CookieReply, Hello, Response
 from rovy.wire.forward import ForwardHeader
 from rovy.wire.notice import Code, Notice, TraceAnswer, trace_nonce
@@ -26,7 +27,10 @@ from tests.fuzz.inputs import (
     control_message,
     forward,
     hello_payload,
+    ip6_packet,
+    ip6_payload,
     label,
+    link_record,
     mutated,
     notice,
     piece,
@@ -37,6 +41,7 @@ WARM = 100
 """Inputs until the libraries are loaded that are only needed now and then."""
 STATE = State(1 << 60, {ALICE.peer_id: Lease(7), BOB.peer_id: Lease(300, 1e9)}).emit()
 SEEDS = [*PACKETS, *FORWARDS, STATE]
+ENDS = ALICE.peer_id.address, BOB.peer_id.address
 TEXTS = [
     f"/ip4/192.0.2.1/udp/1312/rovy/{ALICE.peer_id}",
     f"/ip6/2001:db8::1/udp/65535/rovy/{BOB.peer_id}",
@@ -88,6 +93,27 @@ def _trace(data):
     TraceAnswer.parse(data)
 
 
+def _record(data):
+    value = LinkRecord.parse(data)
+    promise(value.raw == data, "a record reads as another")
+    try:
+        value.verify()
+    except Malformed:
+        return
+    links = b"".join(link.emit() for link in value.links)
+    promise(data[40:-64] == links, f"{value} does not come back")
+
+
+def _packet(data):
+    ip6.check(data)
+    ends = data[ip6.SOURCE : ip6.DESTINATION], data[ip6.DESTINATION : ip6.HEADER]
+    promise(ip6.expand(ip6.squeeze(data), *ends) == data, "a packet does not come back")
+
+
+def _carried(data):
+    promise(ip6.squeeze(ip6.expand(data, *ENDS)) == data, "a payload does not come back")
+
+
 def _same_text(parse):
     def check(text):
         value = parse(text)
@@ -132,6 +158,9 @@ READ_BYTES = (
     check_key,
     PeerID,
     State.parse,
+    _record,
+    _packet,
+    _carried,
 )
 READ_BINARY = (_same_bytes(Multiaddr.from_bytes), _same_bytes(RoutedAddr.from_bytes))
 READ_TEXT = (
@@ -152,6 +181,9 @@ MAKERS = (
     lambda random: hello_payload(random, random.randbytes(12)),
     lambda random: hello_payload(random, b""),
     lambda random: label(random, [1, 300]),
+    link_record,
+    lambda random: ip6_packet(random, list(ENDS)),
+    ip6_payload,
 )
 
 

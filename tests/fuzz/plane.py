@@ -1,4 +1,4 @@
-"""The data plane alone: batches of strangers' and hostile peers' datagrams."""
+"""The data plane alone: batches of strangers' and hostile peers' datagrams, and of programs'."""
 
 from random import Random
 
@@ -7,13 +7,23 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from rovy.address.label import Label
 from rovy.address.path import Routed
 from rovy.dataplane.pure import PureDataPlane
-from rovy.dataplane.types import Handshake, Received
+from rovy.dataplane.types import Handshake, PacketHeld, Received
 from rovy.wire.datagram import DATA_FIXED, data_header, nonce
 from rovy.wire.forward import emit_header
 from tests.dataplanes import address, direct, key, open_session, split
 from tests.fuzz import audit
 from tests.fuzz.audit import MEGABYTE, Meter, promise
-from tests.fuzz.inputs import DATA, FORWARDS, PACKETS, mutated, notice, payload, stray
+from tests.fuzz.inputs import (
+    DATA,
+    FORWARDS,
+    PACKETS,
+    ip6_packet,
+    ip6_payload,
+    mutated,
+    notice,
+    payload,
+    stray,
+)
 
 GROWTH = 2 * MEGABYTE
 """The interned labels, 4096 at most, are nearly all of it."""
@@ -21,6 +31,10 @@ SLOTS = {1: 1, 2: 239, 3: 240, 4: 3839, 5: 17, 6: 0, 7: 18}
 """Session -> slot. Session 5 has a path of 300 bytes, 6 no slot, 7 no direct path."""
 SIZES = (1, 28, 29, 30, 36, 45, 64, 86, 115, 136, 300, 400, 1131, 1400)
 GOLDEN = 9
+ROUTED = 8
+"""A session over session 2 and one node more."""
+OWN, IP6 = 99, 3
+"""Number that gives the own address, and the index of `ip6`."""
 
 
 class Peer:
@@ -65,6 +79,13 @@ class Attack:
             )
             if SLOTS[peer.session]:
                 self.plane.set_slot(SLOTS[peer.session], peer.session)
+            self.plane.set_ip6(peer.session, IP6 if peer.session != 6 else 0)
+        self.plane.set_own(address(OWN), IP6)
+        path = Routed(Label.of(SLOTS[2], 7))
+        numbers = {"mine": 0x1008, "theirs": 0x2008, "receive": 0x1008, "send": 0x2008}
+        open_session(self.plane, ROUTED, path, mtu=1100, **numbers)
+        self.plane.set_direct(ROUTED, None, 0)
+        self.plane.set_ip6(ROUTED, IP6)
         self.plane.set_direct(7, None, 0)
         self.plane.add_session(GOLDEN, address(GOLDEN))
         self.renew()
@@ -97,6 +118,26 @@ class Attack:
             promise(run.path != direct(7), "a run to a peer without a path")
             promise(run.path != direct(5) or run.size <= 300, "a run longer than its path takes")
         return len(parts)
+
+    def packets(self) -> int:
+        """One call with what programs of this machine send; how many packets there were."""
+        random = self.random
+        ends = [address(number) for number in (OWN, OWN, OWN, 1, 2, 5, 6, ROUTED, 77)]
+        ends += [bytes(16), bytes.fromhex("ff02") + bytes(14), bytes.fromhex("fe80") + bytes(14)]
+        batch = [ip6_packet(random, ends) for _ in range(random.choice((1, 2, 20, 64)))]
+        self.last = b"".join(batch)
+        if random.random() < 0.2:
+            down = None if random.random() < 0.5 else direct(2)
+            self.plane.set_direct(2, down, 9000 if down else 0)
+        out = audit.transmitted(self.plane, self.plane.transmit, batch, self.now)
+        for run in out.runs:
+            promise(run.path != direct(5) or run.size <= 300, "a run longer than its path takes")
+        for event in out.events:
+            promise(not isinstance(event, PacketHeld) or event.packet in batch, "a packet changed")
+        self.plane.set_direct(2, direct(2), 9000)
+        whole = self.plane.expand(random.choice((1, 2, ROUTED)), ip6_payload(random))
+        promise(all(packet[24:40] == address(OWN) for packet in whole.packets), "not for us")
+        return len(batch) + 1
 
     def datagram(self, size: int) -> bytes:
         """Something of about that size."""
@@ -136,6 +177,8 @@ class Attack:
             out = self.feed(peer, peer.seal(0, b"still here"))
             got = [event.payload for event in out.events if isinstance(event, Received)]
             promise(got == [b"still here"], f"session {peer.session} takes nothing any more")
+            if peer.session != 7:
+                self.writes(peer)
         inner = PACKETS[0]
         forward = emit_header(bytes((SLOTS[2],))) + inner
         (run,) = self.feed(first, first.seal(1, forward)).runs
@@ -151,6 +194,17 @@ class Attack:
         (run,) = self.plane.carry(Routed(Label(bytes((1, SLOTS[2])))), inner, self.now).runs
         promise(len(run.data) == 8 + len(inner) + DATA_FIXED, "nothing goes out along a label")
 
+    def writes(self, peer: Peer) -> None:
+        """IPv6 packets pass both ways, and come from whom they say."""
+        carried = bytes.fromhex("60000000 0000 3b40")
+        ends = address(peer.session) + address(OWN)
+        (got,) = self.feed(peer, peer.seal(IP6, carried)).packets
+        promise(got == carried + ends, "addresses are not put back")
+        out = self.plane.transmit([carried + ends[16:] + ends[:16]], self.now)
+        (event,) = [e for e in out.events if isinstance(e, PacketHeld)] or [None]
+        promise(bool(out.runs) != bool(event), "an IPv6 packet does not leave")
+        promise(event is None or peer.session == 6, "an IPv6 packet is held")
+
     def feed(self, peer: Peer, datagram: bytes):
         """One good datagram."""
         buffer = bytearray(datagram)
@@ -164,7 +218,7 @@ def run(random: Random, count: int, meter: Meter) -> None:
     fed = 0
     try:
         while fed < count:
-            fed += attack.batch()
+            fed += attack.batch() if random.random() < 0.85 else attack.packets()
             if random.random() < 0.02:
                 attack.renew()
         attack.works()

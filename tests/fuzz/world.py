@@ -9,12 +9,19 @@ import logging
 from collections import deque
 from random import Random
 
+from rovy.address.keys import ADDRESS_PREFIX
 from rovy.address.label import Label
 from rovy.address.multiaddr import Endpoint
 from rovy.address.path import Direct, Routed
 from rovy.errors import RovyError
 from rovy.io.sim import SimNet
+from rovy.io.simtun import SimInterface
 from rovy.node import Node, NodeConfig
+from rovy.node.edge import DESTINATIONS, PARKED, REMEMBERED
+from rovy.node.router import SEARCHES
+from rovy.routing.flood import LIMITED
+from rovy.routing.map import NEAREST, WAITING
+from rovy.routing.suspects import MOST
 from rovy.session.const import HINTS, PATHS, UNCONFIRMED
 from rovy.session.pieces import MEMORY, PAYLOADS
 from tests.bench.keys import private_keys
@@ -84,6 +91,7 @@ class World(logging.Handler):
             underlay=host,
             random=Random(self.random.getrandbits(64)).randbytes,
             wall=lambda: EPOCH + loop.time(),
+            interface=SimInterface(),
         )
         node.handle("fuzz/data")(lambda peer, payload: None)
         for spare in range(SPARE if key is BOB else 0):
@@ -97,6 +105,8 @@ class World(logging.Handler):
         plane = node._running.engine.dataplane
         receive = plane.receive
         plane.receive = lambda *batch: audit.received(plane, receive, *batch)
+        transmit = plane.transmit
+        plane.transmit = lambda packets, now: audit.transmitted(plane, transmit, packets, now)
         sessions = node._running.engine.sessions
         shake = sessions.on_handshake
         sessions.on_handshake = lambda *one: self._shaken(sessions, shake, *one)
@@ -178,6 +188,8 @@ class World(logging.Handler):
             promise(len(core.openers) <= 8 * len(core.sessions), "keys")
             promise(len(services.requests._tasks) <= 256, "requests")
             promise(not core.out, "something was not carried out")
+            self._checked_map(services)
+            self._checked_edge(services)
             for each in core.sessions.values():
                 promise(each.pieces.held <= MEMORY, "pieces held")
                 promise(len(each.pieces._wholes) <= PAYLOADS, "payloads in pieces")
@@ -185,6 +197,29 @@ class World(logging.Handler):
                 promise(len(each.paths.states) <= PATHS, "paths")
                 seen = services.requests._seen.get(each.id)
                 promise(seen is None or len(seen.replies) <= 64 + 256, "replies remembered")
+
+    def _checked_map(self, services) -> None:
+        flood, router = services.mapper.flood, services.router
+        held = len(flood.map.held)
+        promise(len(flood.map.distance) <= 2 * NEAREST, "nodes in the map")
+        promise(held <= 2 * NEAREST + WAITING * (len(flood.neighbours) + 1) + 512, "records")
+        promise(len(flood._limits) <= LIMITED, "limits of neighbours")
+        promise(len(flood.neighbours) <= len(services.peerings.by_peer), "neighbours")
+        for neighbour in flood.neighbours.values():
+            promise(len(neighbour.has) <= held + 512, "what neighbours hold")
+        promise(len(router.suspects._found) <= MOST, "suspects")
+        promise(len(router._searches) <= SEARCHES, "searches")
+        promise(len(router.offers) <= len(services.engine.sessions), "offers")
+
+    def _checked_edge(self, services) -> None:
+        edge = services.edge
+        promise(len(edge._parked) <= DESTINATIONS, "destinations")
+        promise(all(len(p.packets) <= PARKED for p in edge._parked.values()), "parked packets")
+        promise(len(edge._failed) <= REMEMBERED, "failures remembered")
+        for packet in edge.interface.written:
+            promise(packet[24:40] == services._own.address, "a packet for somebody else")
+            promise(packet[8] == ADDRESS_PREFIX, "a packet from elsewhere")
+        edge.interface.written.clear()
 
     async def works(self) -> None:
         """Everybody reaches everybody, directly and over a forwarder."""

@@ -35,6 +35,7 @@ from rovy.session.session import Session
 from rovy.session.stamps import StampClock
 from rovy.wire.datagram import HELLO_FIXED, Hello, Response, Type
 from rovy.wire.payload import Early, Payload
+from tests.bench.keys import private_keys
 
 PORT = 1312
 ELSEWHERE = Endpoint("198.51.100.7", 40000)
@@ -57,7 +58,7 @@ KEYS = tuple(
         "2e61e2a98653e2b02d41f7590c1f9ee52a3b9e69f5ac7706bb63b8a8de572bb4",
     )
 )
-"""Their public keys rise."""
+"""Their public keys rise; further nodes take any."""
 PRIVATE = NodeConfig(psks=(blake2s(b"a private network").digest(),))
 """A member of a private network."""
 
@@ -144,7 +145,7 @@ class Lab:
         config = NodeConfig(**{**vars(config), "listen": listen})
         host = self.net.host(address(number), *more_addresses)
         node = Node(
-            KEYS[number if key is None else key],
+            private_key(number if key is None else key),
             config,
             underlay=host,
             random=Random(self._started).randbytes,
@@ -292,6 +293,10 @@ async def nodes(count: int, seed: int = 1, **quality: Any) -> AsyncIterator[tupl
         yield lab, *[await lab.start(number) for number in range(count)]
 
 
+def private_key(number: int) -> PrivateKey:
+    return KEYS[number] if number < len(KEYS) else _more_keys()[number - len(KEYS)]
+
+
 def address(number: int) -> str:
     return f"192.0.2.{number + 1}"
 
@@ -364,6 +369,11 @@ def forge_hello(
 def forge_mac1(signed: bytes, to: Node, psk: bytes = NO_PSK) -> bytes:
     """A message with the first MAC right and the second empty."""
     return signed + mac(mac1_key(to.peer_id.key, psk), signed) + bytes(16)
+
+
+@functools.cache
+def _more_keys() -> list[PrivateKey]:
+    return private_keys(60)
 
 
 def _now() -> float:

@@ -22,7 +22,7 @@ from rovy.noise.mac import mac, mac1_key, seal_cookie
 from rovy.noise.xeddsa import sign
 from rovy.routing.record import DOMAIN as LINK_DOMAIN
 from rovy.routing.record import WILLING, LinkEntry, LinkRecord
-from rovy.wire import control
+from rovy.wire import control, flood
 from rovy.wire.datagram import (
     HELLO_FIXED,
     MAC,
@@ -182,7 +182,22 @@ def data(name, key, counter, codec, payload, **message):
     )
 
 
+def signed_record():
+    """Alice's record of three links, one of them to Bob, and what its signature was drawn with."""
+    links = (
+        LinkEntry(BOB.peer_id.short, 7, 300, 95, 1371),
+        LinkEntry(fixed("carol", 8), 3839, 1, 0, 65535),
+        LinkEntry(fixed("dave", 8), 240, 239, 255, 1203),
+    )
+    signature_nonce = fixed("signature", 32) + fixed("nonce", 32)
+    record = LinkRecord.sign(ALICE, 0x018BCFE56800, 0x80 | WILLING, links, signature_nonce)
+    return record, signature_nonce
+
+
 TOKEN = fixed("token", 8)
+RECORD, _ = signed_record()
+DIGEST = fixed("digest", flood.DIGEST)
+LISTED = ((RECORD.short, RECORD.sequence), (BOB.peer_id.short, 256**6 - 1))
 CONTROLS = {
     "keepalive": (control.Keepalive(), {}),
     "probe": (
@@ -200,6 +215,22 @@ CONTROLS = {
     "reply": (
         control.Reply(0x01020304, 0, b"found"),
         {"id": 0x01020304, "status": 0, "body": b"found".hex()},
+    ),
+    "records": (
+        flood.Records((RECORD.raw, RECORD.raw[:104])),
+        {"records": [RECORD.raw.hex(), RECORD.raw[:104].hex()]},
+    ),
+    "summary": (
+        flood.Summary(21_000, 3, DIGEST),
+        {"radius": 21_000, "count": 3, "digest": DIGEST.hex()},
+    ),
+    "listing": (
+        flood.Listing(LISTED),
+        {"entries": [{"short": short.hex(), "sequence": number} for short, number in LISTED]},
+    ),
+    "wanted": (
+        flood.Wanted((BOB.peer_id.short, RECORD.short)),
+        {"shorts": [BOB.peer_id.short.hex(), RECORD.short.hex()]},
     ),
 }
 
@@ -331,14 +362,8 @@ def pieces():
 
 
 def link_record():
-    """Alice's record of three links, one of them to Bob."""
-    links = (
-        LinkEntry(BOB.peer_id.short, 7, 300, 95, 1371),
-        LinkEntry(fixed("carol", 8), 3839, 1, 0, 65535),
-        LinkEntry(fixed("dave", 8), 240, 239, 255, 1203),
-    )
-    signature_nonce = fixed("signature", 32) + fixed("nonce", 32)
-    record = LinkRecord.sign(ALICE, 0x018BCFE56800, 0x80 | WILLING, links, signature_nonce)
+    """The link record in the message of records."""
+    record, signature_nonce = signed_record()
     return {
         "key": record.key.key.hex(),
         "short": record.short.hex(),

@@ -10,14 +10,18 @@ import networkx as nx
 
 from rovy.routing.cost import decode_cost, encode_cost
 from rovy.routing.flood import Flood
-from rovy.routing.map import NEAREST
+from rovy.routing.map import NEAREST, WAITING
 from rovy.routing.record import LinkEntry, LinkRecord
 from rovy.wire import control
 from tests.bench.keys import private_keys
+from tests.unit.routing.graphs import SHAPES
 
 EPOCH = 1.7e9
 """The wall clock at second 0."""
 LATENCY = 0.01
+FAR = 0.05
+SOON = 3.0
+"""Seconds by which all are told of a change where nothing gets lost."""
 COST = 0.005
 MTU = 1400
 
@@ -26,6 +30,12 @@ MTU = 1400
 def keys():
     """Identities by number."""
     return private_keys(150)
+
+
+@cache
+def numbers():
+    """Which identity has a short."""
+    return {private.peer_id.short: number for number, private in enumerate(keys())}
 
 
 def short(number):
@@ -175,7 +185,7 @@ class Wires:
         """What a node wants to say, and when it wants to be woken."""
         flood = self.floods[number]
         for target, message in flood.pull():
-            self._send(number, next(n for n in self.floods if short(n) == target), message)
+            self._send(number, numbers()[target], message)
         heappush(self._heap, (flood.next_timer(), next(self._order), lambda: self._wake(flood)))
 
     def _wake(self, flood):
@@ -201,3 +211,99 @@ class Wires:
         if target in self.floods:
             self.floods[target].receive(short(source), control.parse(raw), self.now)
             self._after(target)
+
+
+def network(shape, size, seed=1, **quality):
+    """Wires in some shape."""
+    wires = Wires(seed, **quality)
+    wires.build(SHAPES[shape](size, seed), any_cost)
+    return wires
+
+
+def any_cost(random):
+    return random.uniform(0.001, FAR)
+
+
+def row(count, **quality):
+    """Nodes in a row that know each other."""
+    wires = Wires(**quality)
+    wires.build(nx.path_graph(count))
+    wires.run(SOON)
+    assert wires.exact()
+    return wires
+
+
+def settled(wires, limit):
+    """Seconds until all maps are right, looked at every half second."""
+    began = wires.now
+    while not wires.exact() and wires.now < began + limit:
+        wires.run(0.5)
+    return wires.now - began
+
+
+def own(wires, number):
+    """A node's own record in force."""
+    return wires.floods[number].map.held[short(number)].record
+
+
+def holds(wires, number, *others):
+    return all(short(other) in wires.floods[number].map.held for other in others)
+
+
+def reaches(wires, number, other):
+    return short(other) in wires.floods[number].map.distance
+
+
+def published(wires, number):
+    return wires.floods[number].counts["own record"]
+
+
+def change(wires, random):
+    """One thing happens."""
+    dice, links = random.random(), sorted(wires.truth.edges)
+    a, b = random.choice(links)
+    if dice < 0.3:
+        wires.cut(a, b)
+    elif dice < 0.6:
+        wires.link(*random.choice(sorted(nx.non_edges(wires.truth))), any_cost(random))
+    elif dice < 0.8:
+        wires.link(a, b, wires.truth[a][b]["cost"] * random.choice((0.3, 0.5, 1.5, 4)))
+    else:
+        peers = {peer: wires.truth[a][peer]["cost"] for peer in wires.truth[a]}
+        wires.stop(a)
+        wires.run(random.choice((0.01, 1.0)))
+        wires.node(a)
+        for peer, cost in peers.items():
+            wires.link(a, peer, cost)
+
+
+def nearest(wires, number):
+    """The V nearest nodes by the true distances, all of one distance at the edge."""
+    true = wires.distances(number)
+    edge = sorted(true.values())[min(wires.nearest, len(true) - 1)]
+    return {node: far for node, far in true.items() if far <= edge}
+
+
+def misses(wires):
+    """By node: those of its V nearest that it does not hold at the right distance."""
+    found = {}
+    for number, flood in wires.floods.items():
+        held = flood.map.distance
+        wrong = [
+            node
+            for node, far in nearest(wires, number).items()
+            if abs(held.get(node, -1.0) - far) > 1e-9
+        ]
+        if wrong:
+            found[number] = wrong
+    return found
+
+
+def bounded(wires):
+    """Whether maps and what nodes know of neighbours are within their bounds."""
+    return all(
+        len(flood.map.distance) <= 2 * wires.nearest
+        and len(flood.map.held) <= 2 * wires.nearest + WAITING * len(flood.neighbours)
+        and all(len(n.has) <= len(flood.map.held) for n in flood.neighbours.values())
+        for flood in wires.floods.values()
+    )

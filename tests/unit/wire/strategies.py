@@ -3,13 +3,14 @@
 from hypothesis import strategies as st
 
 from rovy.address.label import MAX_SLOT, SMALL
-from rovy.wire import control
+from rovy.wire import control, flood
 from rovy.wire.datagram import MAX_HANDSHAKE
 from rovy.wire.payload import MAX_CODECS, MAX_NAME, Early, Payload
 
 U8 = st.integers(0, 0xFF)
 U16 = st.integers(0, 0xFFFF)
 U32 = st.integers(0, 0xFFFFFFFF)
+U48 = st.integers(0, 256**6 - 1)
 VISIBLE = st.characters(min_codepoint=0x21, max_codepoint=0x7E)
 NAMES = st.text(VISIBLE, min_size=1, max_size=MAX_NAME)
 TABLES = st.lists(NAMES, max_size=MAX_CODECS, unique=True).map(tuple)
@@ -24,6 +25,7 @@ def exactly(size):
 
 
 TOKENS = exactly(control.TOKEN)
+SHORTS = exactly(flood.SHORT)
 CONTROLS = st.one_of(
     st.just(control.Keepalive()),
     st.just(control.Bye()),
@@ -33,6 +35,10 @@ CONTROLS = st.one_of(
     st.builds(control.Peering, st.integers(0, MAX_SLOT), st.booleans()),
     st.builds(control.Request, U32, NAMES, st.binary(max_size=100)),
     st.builds(control.Reply, U32, U8, st.binary(max_size=100)),
+    st.builds(flood.Records, st.lists(st.binary(min_size=1, max_size=900), max_size=5).map(tuple)),
+    st.builds(flood.Summary, U32, U16, exactly(flood.DIGEST)),
+    st.builds(flood.Listing, st.lists(st.tuples(SHORTS, U48), max_size=20).map(tuple)),
+    st.builds(flood.Wanted, st.lists(SHORTS, max_size=20).map(tuple)),
 )
 ANSWERS = st.none() | st.binary(min_size=1, max_size=100)
 HELLO_PAYLOADS = st.builds(

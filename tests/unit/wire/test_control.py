@@ -26,7 +26,7 @@ def test_hostile_bytes_are_malformed(data):
     except Malformed:
         return
     if message is None:
-        assert raw[0] > control.REPLY
+        assert raw[0] > flood.WANTED
     else:
         assert control.parse(message.emit()) == message
 

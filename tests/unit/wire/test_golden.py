@@ -14,7 +14,7 @@ from rovy.noise.handshake import PROLOGUE, PROTOCOL, Initiator, Responder
 from rovy.noise.mac import check, mac, mac1_key, open_cookie, seal_cookie
 from rovy.noise.xeddsa import sign, verify
 from rovy.routing.record import LinkEntry, LinkRecord
-from rovy.wire import control
+from rovy.wire import control, flood
 from rovy.wire.datagram import (
     COUNTER_MASK,
     DATA,
@@ -73,7 +73,7 @@ def test_every_kind_is_there():
     codes = {packet["fields"]["code"] for packet in PACKETS if packet["kind"] == "notice"}
     assert codes == set(Code)
     messages = [packet["fields"].get("message", {}) for packet in PACKETS]
-    assert len({message["type"] for message in messages if message}) == 8
+    assert len({message["type"] for message in messages if message}) == 12
 
 
 @pytest.mark.parametrize("name", ["alice", "bob"])
@@ -252,11 +252,17 @@ def assert_payload(fields, plain, *, hello):
 
 def assert_message(fields, payload):
     values = {name: value for name, value in fields.items() if name != "type"}
-    for name in ("token", "body"):
+    for name in ("token", "body", "digest"):
         if name in values:
             values[name] = bytes.fromhex(values[name])
     if "names" in values:
         values["names"] = tuple(values["names"])
+    for name in ("records", "shorts"):
+        if name in values:
+            values[name] = tuple(map(bytes.fromhex, values[name]))
+    if "entries" in values:
+        entries = values["entries"]
+        values["entries"] = tuple((bytes.fromhex(e["short"]), e["sequence"]) for e in entries)
     kind = {
         "keepalive": control.Keepalive,
         "probe": control.Probe,
@@ -266,6 +272,10 @@ def assert_message(fields, payload):
         "peering": control.Peering,
         "request": control.Request,
         "reply": control.Reply,
+        "records": flood.Records,
+        "summary": flood.Summary,
+        "listing": flood.Listing,
+        "wanted": flood.Wanted,
     }[fields["type"]]
     message = kind(**values)
     assert control.parse(payload) == message
