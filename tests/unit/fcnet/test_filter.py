@@ -3,14 +3,6 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scapy.layers.inet6 import (
-    ICMPv6DestUnreach,
-    ICMPv6ND_NS,
-    ICMPv6PacketTooBig,
-    ICMPv6TimeExceeded,
-    IPv6ExtHdrDestOpt,
-)
-from scapy.packet import Raw
 
 from rovy.fcnet import filter as filter_module
 from rovy.fcnet.filter import (
@@ -34,6 +26,7 @@ from rovy.fcnet.filter import (
     Filter,
 )
 from rovy.fcnet.flows import MOST, Flows
+from rovy.fcnet.icmp6 import TIME_EXCEEDED, TOO_BIG, UNREACHABLE, Code
 from rovy.fcnet.limits import ECHO_BURST, REFUSAL_BURST, REFUSAL_RATE
 from rovy.fcnet.rules import Rule, Rules
 from tests.unit.fcnet.packets import (
@@ -42,9 +35,12 @@ from tests.unit.fcnet.packets import (
     PEER,
     PEER_ID,
     fragments,
+    icmp,
     ip6,
+    options,
     ping,
     pong,
+    solicitation,
     tcp,
     udp,
 )
@@ -72,8 +68,8 @@ def test_closed_by_default():
     world = World()
     assert world.into(tcp("S", 999, 22)) is REFUSED
     assert world.into(udp(999, 53)) is REFUSED
-    assert world.into(Raw(b"x"), **SCTP) is REFUSED
-    assert world.into(ICMPv6ND_NS()) is DROPPED
+    assert world.into(b"x", **SCTP) is REFUSED
+    assert world.into(solicitation()) is DROPPED
     assert world.into(pong()) is DROPPED
     assert world.into(ping()) is PINGED
 
@@ -94,10 +90,10 @@ def test_a_rule_allows_what_it_says(rule, allowed):
     offers = {
         "tcp22": ((tcp("S", 999, 22),), {}),
         "tcp23": ((tcp("S", 999, 23),), {}),
-        "udp22": ((IPv6ExtHdrDestOpt(), udp(999, 22)), {}),
+        "udp22": ((options(), udp(999, 22)), {}),
         "udp23": ((udp(22, 23),), {}),
-        "sctp": ((Raw(b"\0\x16\0\x16"),), SCTP),
-        "ns": ((ICMPv6ND_NS(),), {}),
+        "sctp": ((b"\0\x16\0\x16",), SCTP),
+        "ns": ((solicitation(),), {}),
     }
     world = World(rule)
     verdicts = {name: world.into(*layers, **extra) for name, (layers, extra) in offers.items()}
@@ -128,11 +124,11 @@ def test_what_we_begin_is_answered():
     world.out(tcp("S", 40000, 80))
     world.out(udp(40000, 53))
     world.out(ping(5))
-    world.out(Raw(b"x"), **SCTP)
+    world.out(b"x", **SCTP)
     assert world.into(tcp("SA", 80, 40000)) is KNOWN
     assert world.into(udp(53, 40000)) is KNOWN
     assert world.into(pong(5)) is KNOWN
-    assert world.into(Raw(b"y"), **SCTP) is KNOWN
+    assert world.into(b"y", **SCTP) is KNOWN
 
 
 def test_answers_to_something_else_are_not_answers():
@@ -211,21 +207,26 @@ def test_packets_that_are_let_in_leave_nothing_behind():
 
 
 @pytest.mark.parametrize(
-    "error", [ICMPv6DestUnreach(code=4), ICMPv6PacketTooBig(mtu=1300), ICMPv6TimeExceeded()]
+    "error",
+    [
+        icmp(UNREACHABLE, Code.PORT),
+        icmp(TOO_BIG, rest=(1300).to_bytes(4, "big")),
+        icmp(TIME_EXCEEDED),
+    ],
 )
 def test_errors_pass_where_they_are_about_a_flow_of_ours(error):
     world = World("any")
     ours = [
         ip6(OWN, PEER, tcp("S", 40000, 80, bytes(100))),
-        ip6(OWN, PEER, IPv6ExtHdrDestOpt(), udp(40000, 33434)),
+        ip6(OWN, PEER, options(), udp(40000, 33434)),
         ip6(OWN, PEER, ping(5)),
-        ip6(OWN, PEER, Raw(bytes(20)), **SCTP),
+        ip6(OWN, PEER, bytes(20), **SCTP),
     ]
     for packet in ours:
-        assert world.into(error, Raw(packet), source=OTHER) is UNRELATED
+        assert world.into(error, packet, source=OTHER) is UNRELATED
         world.filter.outgoing(packet, world.now)
-        assert world.into(error, Raw(packet), source=OTHER) is KNOWN
-        assert world.into(error, Raw(packet[:44]), source=OTHER) is UNRELATED
+        assert world.into(error, packet, source=OTHER) is KNOWN
+        assert world.into(error, packet[:44], source=OTHER) is UNRELATED
     strange = [
         ip6(OWN, PEER, tcp("S", 40001, 80)),
         ip6(OWN, OTHER, udp(40000, 33434)),
@@ -234,7 +235,7 @@ def test_errors_pass_where_they_are_about_a_flow_of_ours(error):
         b"",
     ]
     for packet in strange:
-        assert world.into(error, Raw(packet), source=OTHER) is UNRELATED
+        assert world.into(error, packet, source=OTHER) is UNRELATED
 
 
 def test_an_error_does_not_prolong_a_flow():
@@ -242,7 +243,7 @@ def test_an_error_does_not_prolong_a_flow():
     packet = ip6(OWN, PEER, udp(40000, 53))
     world.filter.outgoing(packet, world.now)
     world.now += LIFE - 1
-    assert world.into(ICMPv6DestUnreach(code=4), Raw(packet)) is KNOWN
+    assert world.into(icmp(UNREACHABLE, Code.PORT), packet) is KNOWN
     world.now += 1
     assert world.into(udp(53, 40000)) is REFUSED
 
@@ -319,8 +320,7 @@ def test_refusals_and_pings_are_limited():
     st.lists(
         st.tuples(
             st.booleans(),
-            st.binary(max_size=100)
-            | mutations(ip6(OWN, PEER, IPv6ExtHdrDestOpt(), tcp("S", 1, 2))),
+            st.binary(max_size=100) | mutations(ip6(OWN, PEER, options(), tcp("S", 1, 2))),
         ),
         max_size=20,
     )

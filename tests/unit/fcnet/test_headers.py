@@ -3,25 +3,17 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scapy.layers.inet6 import (
-    IPv6ExtHdrDestOpt,
-    IPv6ExtHdrFragment,
-    IPv6ExtHdrHopByHop,
-    IPv6ExtHdrRouting,
-    PadN,
-)
-from scapy.packet import Raw
 
 from rovy.errors import Malformed
-from rovy.fcnet.headers import MOST_HEADERS, TCP, UDP, Upper, upper
-from tests.unit.fcnet.packets import OTHER, OWN, PEER, fragments, ip6, tcp, udp
+from rovy.fcnet.headers import FRAGMENT, HOP_BY_HOP, MOST_HEADERS, ROUTING, TCP, UDP, Upper, upper
+from tests.unit.fcnet.packets import OTHER, OWN, PEER, extension, fragments, ip6, options, tcp, udp
 from tests.unit.wire.strategies import mutations
 
 EXTENSIONS = [
-    IPv6ExtHdrHopByHop(options=[PadN(optdata=b"\0" * 12)]),
-    IPv6ExtHdrRouting(addresses=["fc00::1", "fc00::2"]),
-    IPv6ExtHdrDestOpt(),
-    IPv6ExtHdrFragment(id=5),
+    extension(HOP_BY_HOP, bytes((1, 1, 12)) + bytes(12)),
+    extension(ROUTING, bytes((4, 0, 0)) + bytes(4) + PEER + OTHER),
+    options(),
+    extension(FRAGMENT, bytes((0, 0, 0, 0, 0, 0, 5))),
 ]
 
 
@@ -34,7 +26,7 @@ def test_extension_headers_are_passed_over(extensions):
 def test_authentication_headers_count_in_words_of_four_bytes():
     # RFC 4302 §2.2: 12 bytes and an ICV of 12, so a length field of 4.
     header = bytes((UDP, 4)) + bytes(22)
-    assert upper(ip6(PEER, OWN, Raw(header + bytes(8)), nh=51)) == Upper(UDP, 64)
+    assert upper(ip6(PEER, OWN, header + bytes(8), nh=51)) == Upper(UDP, 64)
 
 
 def test_fragments():
@@ -44,14 +36,14 @@ def test_fragments():
 
 
 def test_the_walk_is_bounded():
-    headers = [IPv6ExtHdrDestOpt() for _ in range(MOST_HEADERS + 1)]
+    headers = [options() for _ in range(MOST_HEADERS + 1)]
     assert upper(ip6(PEER, OWN, *headers[1:], udp(1, 2))).protocol == UDP
     with pytest.raises(Malformed, match="too many"):
         upper(ip6(PEER, OWN, *headers, udp(1, 2)))
 
 
 def test_truncation_at_every_length():
-    packet = ip6(PEER, OTHER, *EXTENSIONS, Raw(b""), nh=0)
+    packet = ip6(PEER, OTHER, *EXTENSIONS)
     for length in range(len(packet)):
         with pytest.raises(Malformed):
             upper(packet[:length])
