@@ -15,14 +15,28 @@ def isolation() -> None:
         pytest.fail("system tests need isolation: run them with `make system`", pytrace=False)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tun() -> None:
-    """The device that emulated links need: root has it, other users where the machine lets them."""
+    """The device that emulated links and interfaces need: root has it, others where they may."""
     if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
         pytest.skip("this user may not open /dev/net/tun")
+
+
+@pytest.fixture(scope="session")
+def all_users() -> None:
+    """Users besides our own, which sshd asks for: a user namespace has but one."""
+    if Path("/proc/self/uid_map").read_text().split()[2] == "1":
+        pytest.skip("this user namespace has no other users")
 
 
 @pytest.fixture
 def lab(isolation: None, tmp_path: Path) -> Iterator[Lab]:
     with Lab(log_directory=tmp_path) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def shared_lab(isolation: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """One lab for all tests of a module."""
+    with Lab(log_directory=tmp_path_factory.mktemp("lab")) as lab:
         yield lab

@@ -5,18 +5,11 @@ import socket
 from contextlib import closing
 
 import pytest
-from scapy.layers.inet6 import (
-    ICMPv6DestUnreach,
-    ICMPv6ND_NS,
-    ICMPv6PacketTooBig,
-    ICMPv6TimeExceeded,
-    IPv6ExtHdrDestOpt,
-)
-from scapy.packet import Raw
 
 from rovy.address.keys import address_text
 from rovy.errors import UsageError
 from rovy.fcnet.filter import Action, Filter
+from rovy.fcnet.icmp6 import TIME_EXCEEDED, TOO_BIG, UNREACHABLE, Code
 from rovy.fcnet.limits import REFUSAL_BURST
 from rovy.fcnet.nft import Nft
 from rovy.fcnet.refusal import refusal
@@ -25,7 +18,20 @@ from rovy.io import nft_run
 from rovy.wire.ip6 import checksum, pseudo_header
 from testnet.namespace import inside
 from tests.system.firewall_rig import Wire, World, bound, know, listed, outcome, settle, tunnel
-from tests.unit.fcnet.packets import OTHER, OWN, PEER, PEER_ID, ip6, ping, pong, tcp, udp
+from tests.unit.fcnet.packets import (
+    OTHER,
+    OWN,
+    PEER,
+    PEER_ID,
+    icmp,
+    ip6,
+    options,
+    ping,
+    pong,
+    solicitation,
+    tcp,
+    udp,
+)
 
 pytestmark = pytest.mark.system
 
@@ -177,11 +183,11 @@ UNKNOWN = 253
 def unknown(source, destination):
     """A protocol without ports; the kernel refuses only what has a checksum that could be right."""
     total = checksum(pseudo_header(source, destination, 20, UNKNOWN))
-    return ip6(source, destination, Raw(total.to_bytes(2, "big") + bytes(18)), nh=UNKNOWN)
+    return ip6(source, destination, total.to_bytes(2, "big") + bytes(18), nh=UNKNOWN)
 
 
 OURS = {
-    "tcp": ip6(OWN, PEER, tcp("S", 40000, 80, seq=100, options=[("MSS", 1400)])),
+    "tcp": ip6(OWN, PEER, tcp("S", 40000, 80, seq=100, options=bytes.fromhex("02040578"))),
     "udp": ip6(OWN, PEER, udp(40000, 53, bytes(100))),
     "ping": ip6(OWN, PEER, ping(5)),
     "unknown": unknown(OWN, PEER),
@@ -189,15 +195,15 @@ OURS = {
 
 
 def about(error, packet, source=OTHER):
-    return ip6(source, OWN, error, Raw(packet))
+    return ip6(source, OWN, error, packet)
 
 
 TRAFFIC = [
     ("in", ip6(PEER, OWN, tcp("S", 999, 22))),
     ("in", ip6(OTHER, OWN, tcp("S", 999, 22))),
-    ("in", ip6(PEER, OWN, IPv6ExtHdrDestOpt(), tcp("S", 998, 22))),
+    ("in", ip6(PEER, OWN, options(), tcp("S", 998, 22))),
     ("in", ip6(PEER, OWN, tcp("S", 999, 23))),
-    ("in", ip6(PEER, OWN, IPv6ExtHdrDestOpt(), tcp("S", 999, 23, seq=77))),
+    ("in", ip6(PEER, OWN, options(), tcp("S", 999, 23, seq=77))),
     ("in", ip6(PEER, OWN, tcp("S", 999, 80))),
     ("in", ip6(OTHER, OWN, tcp("S", 999, 80))),
     *(("in", ip6(PEER, OWN, tcp(flags, 1000 + n, 81, b"data", seq=n, ack=9)))
@@ -208,13 +214,13 @@ TRAFFIC = [
     ("in", unknown(PEER, OWN)),
     ("in", ip6(PEER, OWN, ping())),
     ("in", ip6(PEER, OWN, pong())),
-    ("in", ip6(PEER, OWN, ICMPv6ND_NS(tgt="fc00::1"))),
-    *(("in", about(ICMPv6TimeExceeded(), packet)) for packet in OURS.values()),
+    ("in", ip6(PEER, OWN, solicitation(OTHER))),
+    *(("in", about(icmp(TIME_EXCEEDED), packet)) for packet in OURS.values()),
     *(("out", packet) for packet in OURS.values()),
-    *(("in", about(ICMPv6TimeExceeded(), packet)) for packet in OURS.values()),
-    ("in", about(ICMPv6PacketTooBig(mtu=1300), OURS["udp"])),
-    ("in", about(ICMPv6DestUnreach(code=4), OURS["udp"], PEER)),
-    ("in", about(ICMPv6DestUnreach(code=4), ip6(OWN, PEER, udp(40001, 53)))),
+    *(("in", about(icmp(TIME_EXCEEDED), packet)) for packet in OURS.values()),
+    ("in", about(icmp(TOO_BIG, rest=(1300).to_bytes(4, "big")), OURS["udp"])),
+    ("in", about(icmp(UNREACHABLE, Code.PORT), OURS["udp"], PEER)),
+    ("in", about(icmp(UNREACHABLE, Code.PORT), ip6(OWN, PEER, udp(40001, 53)))),
     ("in", ip6(PEER, OWN, udp(53, 40000))),
     ("in", ip6(OTHER, OWN, udp(53, 40000))),
     ("in", ip6(PEER, OWN, udp(54, 40000))),
