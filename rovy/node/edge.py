@@ -145,10 +145,7 @@ class Edge:
             none = isinstance(error, Unreachable) and error.reason == "no route"
             self._give_up(address, Code.NO_ROUTE if none else Code.ADDRESS)
         else:
-            parked = self._parked.pop(address)
-            self._engine.transmit(list(parked.packets))
-        finally:
-            self._parked.pop(address, None)
+            self._engine.transmit(list(self._parked.pop(address).packets))
 
     async def _find(self, address: bytes) -> PeerID:
         """Whose address that is; the map may be about to learn it."""
@@ -164,7 +161,7 @@ class Edge:
         self._failed.move_to_end(address)
         while len(self._failed) > REMEMBERED:
             self._failed.popitem(last=False)
-        for packet in self._parked[address].packets:
+        for packet in self._parked.pop(address).packets:
             self._unreachable(code, packet)
 
     def _settled(self, session: Session) -> bool:
@@ -196,12 +193,12 @@ class Edge:
         """The node at which the hop limit ends is asked for its name, which it signs."""
         path, hop = session.path, packet[HOP_LIMIT]
         if isinstance(path, Routed) and 0 < hop < path.label.hops and self._tracing < TRACES:
+            self._tracing += 1
             self._spawn(self._trace(Routed(path.label.prefixes[hop - 1]), packet))
         else:
             self.counts["hop limit"] += 1
 
     async def _trace(self, way: Routed, packet: bytes) -> None:
-        self._tracing += 1
         try:
             hop = await self._notices.trace(way.label, TRACE_PATIENCE)
         except RovyError:

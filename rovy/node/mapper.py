@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from rovy.address.keys import PeerID, PrivateKey
 from rovy.address.label import Label
+from rovy.address.path import Path
+from rovy.errors import UsageError
 from rovy.node.engine import Engine
 from rovy.node.peerings import Peerings
 from rovy.routing.cost import HOP
@@ -123,13 +125,20 @@ class Mapper:
             peer = self._peers.get(short)
             session = self._engine.sessions.with_peer(peer) if peer else None
             if session and session.direct:
-                self._engine.tell(session, message, session.direct[0])
+                self._tell(session, message, session.direct[0])
         if self._timer:
             self._timer.cancel()
         at = self.flood.next_timer()
         if at < NEVER and not self._engine.closed:
             wait = max(at - self._engine.now(), 0.001)
             self._timer = asyncio.get_running_loop().call_later(wait, self._run)
+
+    def _tell(self, session: Session, message: Flooded, path: Path) -> None:
+        """Only a peer that takes no pieces can fail to be told."""
+        try:
+            self._engine.tell(session, message, path)
+        except UsageError:
+            self._engine.counts["map message too long"] += 1
 
     def _run(self) -> None:
         self._timer = None

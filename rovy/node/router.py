@@ -58,6 +58,7 @@ class Router:
         self._cache: dict[PeerID, list[Route]] = {}
         self._budget = TokenBucket(*SEARCHES, engine.now())
         self._cached: tuple[object, frozenset[Element]] = None, frozenset()
+        self._avoided: frozenset[Element] = frozenset()
         self._tending = asyncio.get_running_loop().call_later(TEND, self._tend)
 
     async def close(self) -> None:
@@ -149,11 +150,13 @@ class Router:
         """Give backups to sessions that came into use, before they need them; take them back."""
         self._tending = asyncio.get_running_loop().call_later(TEND, self._tend)
         now = self._engine.now()
+        before, self._avoided = self._avoided, self.suspects.active(now)
+        cleared = before - self._avoided
         for session in self._engine.sessions:
             offer = self.offers.get(session.id)
             if not session.in_use(now):
                 self._retire(session, offer, now)
-            elif offer is None or now - offer.at >= RECOMPUTE:
+            elif offer is None or now - offer.at >= RECOMPUTE or cleared:
                 self._look_again(session)
 
     def _retire(self, session: Session, offer: Offer | None, now: float) -> None:

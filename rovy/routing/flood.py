@@ -163,6 +163,8 @@ class Flood:
         if record.sequence <= held:
             neighbour.has[short] = max(neighbour.has.get(short, -1), min(record.sequence, held))
             self.counts["known record"] += 1
+            if short == neighbour.short and record.sequence < held:
+                self._remind(neighbour, now)
             return
         if not neighbour.records.take(now):
             self.counts["too many records"] += 1
@@ -177,6 +179,11 @@ class Flood:
         self.map.add(record, neighbour.short, now)
         self.counts["new record"] += 1
         self._flush_at = min(self._flush_at, now + FLUSH)
+
+    def _remind(self, neighbour: Neighbour, now: float) -> None:
+        """A neighbour that lost its clock goes on above its record from before."""
+        if neighbour.questions.take(now):
+            self._pass_on(neighbour, [self.map.held[neighbour.short].record], now)
 
     def _summary(self, neighbour: Neighbour, summary: Summary, now: float) -> None:
         neighbour.radius = inf if summary.radius == INFINITE else summary.radius / _MICRO

@@ -78,9 +78,12 @@ class Asking:
             opening.retry_at = now + YIELD
 
     def postpone(self, session: Session, now: float) -> None:
-        """Give the copy that goes out now the time to be answered before the next retry."""
+        """Give the copy that goes out now the time to be answered before the next retry.
+
+        Where the next one came sooner than answers, both sides would answer, and not agree on keys.
+        """
         if session.opening:
-            session.opening.retry_at = max(session.opening.retry_at, now + YIELD)
+            session.opening.retry_at = max(session.opening.retry_at, now + sum(RETRIES[:2]))
 
     def mac2(self, session: Session, path: Path, message: bytes, now: float) -> bytes:
         """The second MAC: with the cookie we hold for that path, else zeros."""

@@ -8,12 +8,14 @@ Nodes are numbers; what is not linked cannot send to each other.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import networkx as nx
 
+from rovy.address.keys import PeerID
 from rovy.address.path import Path, Routed
 from rovy.errors import RovyError
 from rovy.node import Node
@@ -21,8 +23,9 @@ from rovy.node.services import Services
 from rovy.session.session import Session
 from tests.sim.support import Lab, address, session
 
-TRY = 0.25
-"""Seconds between tries of who does not answer yet."""
+FORTH, BACK = "sim/forth", "sim/back"
+TRY, GIVE_UP = 0.25, 2.0
+"""Seconds between pings to who does not answer yet, and until one counts as lost."""
 
 
 class Overlay:
@@ -39,7 +42,7 @@ class Overlay:
 
     async def start(self, number: int, **options: Any) -> Node:
         """A node without links."""
-        node = self.nodes[number] = await self.lab.start(number, **options)
+        node = self.nodes[number] = await self.lab.start(number, set_up=_send_back, **options)
         self._numbers[node.peer_id.short] = number
         self.graph.add_node(number)
         return node
@@ -91,7 +94,7 @@ class Overlay:
             while now() < began + limit:
                 asked = now()
                 try:
-                    await self.nodes[a].ping(f"/rovy/{self.nodes[b].peer_id}", timeout=limit)
+                    await self.nodes[a].ping(f"/rovy/{self.nodes[b].peer_id}", timeout=GIVE_UP)
                     took[a, b] = now() - began
                     return
                 except RovyError:
@@ -119,54 +122,67 @@ class Overlay:
         return [self._numbers[node] for node in nodes] if nodes else None
 
 
-class Pings:
-    """A ping every `every` seconds from one node to another, and which were answered."""
+class Stream:
+    """Numbered payloads from one node to another, each sent back by its receiver at once."""
 
     def __init__(self, net: Overlay, a: int, b: int, every: float = 0.01) -> None:
         self.net, self.a, self.b, self.every = net, a, b, every
-        self.lost: list[float] = []
-        """When those were sent that nobody answered within 2 s."""
-        self.sent = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.sent: list[float] = []
+        self.back: dict[int, float] = {}
+        """When which number was back."""
+        net.nodes[a].handle(BACK)(self._note)
 
-    async def __aenter__(self) -> "Pings":
+    async def __aenter__(self) -> "Stream":
+        await self.net.nodes[self.a].ping(self.net.nodes[self.b].peer_id)
         self._sending = asyncio.create_task(self._send())
         return self
 
     async def __aexit__(self, *error: object) -> None:
         self._sending.cancel()
-        await asyncio.gather(self._sending, *self._tasks, return_exceptions=True)
+        await asyncio.gather(self._sending, return_exceptions=True)
+
+    def lost(self, since: float = 0.0, settle: float = 3.0) -> list[float]:
+        """When those were sent that did not come back, but for the last seconds'."""
+        until = now() - settle
+        times = enumerate(self.sent)
+        return [at for n, at in times if since <= at < until and n not in self.back]
 
     def gap(self, since: float) -> float:
-        """Seconds from then to the last ping that was lost, 0.0 where none was."""
-        return max((at - since for at in self.lost if at >= since), default=0.0)
+        """Seconds from then until all came back that was sent."""
+        return max((at - since for at in self.lost(since)), default=0.0)
 
     async def _send(self) -> None:
+        a, b = self.net.nodes[self.a], self.net.nodes[self.b].peer_id
         while True:
-            self._tasks.add(asyncio.create_task(self._one()))
+            number = len(self.sent)
+            self.sent.append(now())
+            with contextlib.suppress(RovyError):
+                await a.send(b, FORTH, number.to_bytes(4, "big") + bytes(60), timeout=1.0)
             await asyncio.sleep(self.every)
 
-    async def _one(self) -> None:
-        at, self.sent = now(), self.sent + 1
-        try:
-            await self.net[self.a].ping(self.net[self.b].peer_id, timeout=2.0)
-        except RovyError:
-            self.lost.append(at)
+    def _note(self, peer: object, payload: bytes) -> None:
+        self.back[int.from_bytes(payload[:4], "big")] = now()
 
 
 @asynccontextmanager
-async def overlay(
-    graph: nx.Graph, seed: int = 1, *, ip6: bool = False, **quality: Any
-) -> AsyncIterator[Overlay]:
+async def overlay(graph: nx.Graph, seed: int = 1, **quality: Any) -> AsyncIterator[Overlay]:
     """Nodes and links of a graph, all started at once."""
     async with Lab(seed, connected=False, **quality) as lab:
         net = Overlay(lab)
         for number in range(len(graph)):
             await net.start(number)
-        numbers = {node: number for number, node in enumerate(graph)}
+        numbers = {node: number for number, node in enumerate(sorted(graph))}
         for a, b in graph.edges:
             net.link(numbers[a], numbers[b])
         yield net
+
+
+def _send_back(node: Node) -> None:
+    @node.handle(FORTH)
+    async def back(peer: PeerID, payload: bytes) -> None:
+        await node.send(peer, BACK, payload, timeout=1.0)
+
+    node.handle(BACK)(lambda peer, payload: None)
 
 
 def square() -> nx.Graph:
