@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from rovy.address.keys import ADDRESS_PREFIX
 from rovy.dataplane.sealer import PureSealer
-from rovy.dataplane.tables import PathCounts, Tunnel
-from rovy.dataplane.types import HARD_LIMIT, Drop, Held, Output, PacketHeld
-from rovy.wire.datagram import DATA_FIXED, DATA_HEADER, TAG
+from rovy.dataplane.tables import Tunnel
+from rovy.dataplane.types import Drop, Held, Output, PacketHeld
+from rovy.wire.datagram import DATA_FIXED
 from rovy.wire.ip6 import (
     DESTINATION,
     FIXED,
@@ -22,9 +22,6 @@ from rovy.wire.ip6 import (
     SOURCE,
     squeeze,
 )
-
-_ROOM = bytes(DATA_HEADER)
-_TAG = bytes(TAG)
 
 
 class PureEdge(PureSealer):
@@ -39,7 +36,10 @@ class PureEdge(PureSealer):
             if tunnel:
                 batches.setdefault(tunnel, []).append(packet)
         for tunnel, batch in batches.items():
-            self._transmit(tunnel, batch, now, out)
+            assert tunnel.path is not None
+            out.used.add(tunnel.id)
+            payloads = [squeeze(packet, tunnel.between) for packet in batch]
+            self._send(tunnel, tunnel.ip6_codec, payloads, tunnel.path, now, out)
         return out
 
     def expand(self, session: int, payload: bytes) -> Output:
@@ -51,7 +51,11 @@ class PureEdge(PureSealer):
     def _expand(self, tunnel: Tunnel, payload: memoryview, out: Output) -> None:
         """Put the addresses back that the sender left out."""
         length = len(payload) - FIXED
-        if length < 0 or payload[0] >> 4 != 6 or payload[4] << 8 | payload[5] != length:
+        if (
+            length < 0
+            or payload[0] >> 4 != 6
+            or payload[LENGTH] << 8 | payload[LENGTH + 1] != length
+        ):
             self._drops[Drop.IP6] += 1
             return
         out.packets.append(b"".join((payload[:FIXED], tunnel.address, self._own, payload[FIXED:])))
@@ -77,32 +81,18 @@ class PureEdge(PureSealer):
     def _bad(self, packet: bytes) -> Drop | None:
         if len(packet) < HEADER or packet[0] >> 4 != 6:
             return Drop.IP6
+        if packet[SOURCE:DESTINATION] != self._own or packet[DESTINATION] != ADDRESS_PREFIX:
+            return self._strange(packet)
+        length = packet[LENGTH] << 8 | packet[LENGTH + 1]
+        return Drop.IP6 if length != len(packet) - HEADER else None
+
+    def _strange(self, packet: bytes) -> Drop:
+        """Why not to carry a packet between such addresses."""
         if packet[DESTINATION] == MULTICAST:
             return Drop.IP6_MULTICAST
         if _link_local(packet, SOURCE) or _link_local(packet, DESTINATION):
             return Drop.IP6_LINK_LOCAL
-        if packet[SOURCE:DESTINATION] != self._own:
-            return Drop.IP6_SOURCE
-        if packet[DESTINATION] != ADDRESS_PREFIX:
-            return Drop.IP6_DESTINATION
-        length = packet[LENGTH] << 8 | packet[LENGTH + 1]
-        return Drop.IP6 if length != len(packet) - HEADER else None
-
-    def _transmit(self, tunnel: Tunnel, batch: list[bytes], now: float, out: Output) -> None:
-        path = tunnel.path
-        assert path is not None
-        tunnel.mark(now)
-        out.used.add(tunnel.id)
-        counts = tunnel.paths.get(path) or PathCounts()
-        before = self._prefix(path) + _ROOM + bytes((tunnel.ip6_codec,))
-        start = len(before) - DATA_HEADER - 1
-        packets = []
-        for packet in batch:
-            sealed = bytearray().join((before, squeeze(packet, tunnel.between), _TAG))
-            self._seal_in_place(tunnel, memoryview(sealed), start, len(sealed))
-            self._sent(tunnel, counts, len(sealed) - start, now, out)
-            packets.append(sealed)
-        self._leave(path, packets, now, out, tunnel.id)
+        return Drop.IP6_SOURCE if packet[SOURCE:DESTINATION] != self._own else Drop.IP6_DESTINATION
 
 
 def _held(packet: bytes, tunnel: Tunnel) -> Held | None:
@@ -112,7 +102,7 @@ def _held(packet: bytes, tunnel: Tunnel) -> Held | None:
         return Held.EXPIRED
     if len(packet) - SAVED + DATA_FIXED > tunnel.mtu:
         return Held.TOO_BIG if len(packet) > LEAST_MTU else Held.PIECES
-    return Held.NO_SESSION if tunnel.counter >= HARD_LIMIT else None
+    return None
 
 
 def _link_local(packet: bytes, at: int) -> bool:

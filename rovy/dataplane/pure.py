@@ -28,7 +28,7 @@ from rovy.wire.datagram import (
     DATA,
     DATA_FIXED,
     DATA_HEADER,
-    NONCE_PREFIX,
+    DATA_NONCE,
     TAG,
     Type,
 )
@@ -45,6 +45,7 @@ from rovy.wire.forward import (
 from rovy.wire.notice import Code
 
 _BODY = DATA_HEADER + 1  # after the codec byte
+_DATA = int(Type.DATA)  # quicker to compare with
 _REFUSALS_A_BATCH = 4
 _LABELS = 4096  # interned; all forgotten when full, which costs time only
 _RUN = 65000  # bytes, below the largest UDP payload
@@ -96,7 +97,7 @@ class PureDataPlane(PureEdge):
         self, view: memoryview, at: int, end: int, source: Direct, now: float, out: Output
     ) -> tuple[Tunnel | None, int]:
         """Handle one datagram from a socket: (where it goes on to, the slot it came from)."""
-        if view[at] != Type.DATA:
+        if view[at] != _DATA:
             if self._is_handshake(view[at:end]):
                 out.events.append(Handshake(bytes(view[at:end]), source))
             return None, 0
@@ -104,7 +105,7 @@ class PureDataPlane(PureEdge):
         if opener is None:
             return None, 0
         if view[at + DATA_HEADER] != FORWARD_CODEC:
-            self._received(opener, view[at + DATA_HEADER : end - TAG], source, out, end - at)
+            self._received(opener, view, at, end, source, out)
             return None, 0
         return self._forward(view, at, end, opener.tunnel, now, out), opener.tunnel.slot
 
@@ -137,7 +138,7 @@ class PureDataPlane(PureEdge):
         body = at + DATA_HEADER
         try:
             opener.decrypt_into(
-                NONCE_PREFIX + counter.to_bytes(8, "little"),
+                DATA_NONCE.pack(counter),
                 view[body:end],
                 view[at:body],
                 view[body : end - TAG],
@@ -174,13 +175,14 @@ class PureDataPlane(PureEdge):
         return counts is not None
 
     def _received(
-        self, opener: Opener, plain: memoryview, source: Path, out: Output, size: int
+        self, opener: Opener, view: memoryview, at: int, end: int, source: Path, out: Output
     ) -> None:
-        if plain[0] == self._ip6_codec and self._ip6_codec:
-            self._expand(opener.tunnel, plain[1:], out)
+        codec, body = view[at + DATA_HEADER], view[at + _BODY : end - TAG]
+        if codec == self._ip6_codec and codec:
+            self._expand(opener.tunnel, body, out)
             return
-        codec, payload = plain[0], bytes(plain[1:])
-        out.events.append(Received(opener.tunnel.id, opener.index, codec, payload, source, size))
+        event = Received(opener.tunnel.id, opener.index, codec, bytes(body), source, end - at)
+        out.events.append(event)
 
     # Switching
 
@@ -213,7 +215,7 @@ class PureDataPlane(PureEdge):
         view[base + POS] = pos + width
         view[at + DATA_HEADER] = egress.forward_codec
         self._seal_in_place(egress, view, at, end)
-        self._sent(egress, egress.direct_counts, end - at, now, out)
+        self._sent(egress, egress.direct_counts, 1, end - at, now, out)
         return egress
 
     def _refuse(
@@ -235,12 +237,12 @@ class PureDataPlane(PureEdge):
         """Handle the inner datagram of a forward packet that ends here."""
         if at >= end:
             self._drops[Drop.SHORT] += 1
-        elif view[at] == Type.DATA:
+        elif view[at] == _DATA:
             opener = self._open(view, at, end, back, now, out)
             if opener and view[at + DATA_HEADER] == FORWARD_CODEC:
                 self._drops[Drop.CODEC] += 1
             elif opener:
-                self._received(opener, view[at + DATA_HEADER : end - TAG], back, out, end - at)
+                self._received(opener, view, at, end, back, out)
         elif view[at] == Type.NOTICE:
             out.events.append(NoticeReceived(bytes(view[at:end]), back))
         elif self._is_handshake(view[at:end]):

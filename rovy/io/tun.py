@@ -16,6 +16,7 @@ from rovy.io.base import PacketSink
 from rovy.io.interfaces import Watcher
 from rovy.io.rtmessages import Link
 from rovy.io.rtnetlink import Netlink
+from rovy.io.segments import VNET, parts, runs
 from rovy.io.tundevice import TunDevice
 from rovy.io.tunsetup import (
     LEAST_MTU,
@@ -33,8 +34,8 @@ log = logging.getLogger(__name__)
 NAME = "rovy0"
 MTU = 8955
 MOST_MTU = 65535
-PACKET = 65536
-"""More than the longest packet."""
+PACKET = MOST_MTU + VNET.size
+"""The longest packet and its header."""
 READS = 64
 """Packets per readiness, before others get their turn."""
 RETRY = 10.0
@@ -116,12 +117,13 @@ class TunInterface:
             self._counts["interface not open"] += len(packets)
             return
         descriptor, octets, failed = self._device.fd, 0, 0
-        for packet in packets:
+        for run in runs(packets):
             try:
-                octets += os.write(descriptor, packet)
+                os.writev(descriptor, parts(run))
+                octets += sum(map(len, run))
             except OSError as error:
-                self._counts[f"write error: {_name(error)}"] += 1
-                failed += 1
+                self._counts[f"write error: {_name(error)}"] += len(run)
+                failed += len(run)
         self._counts["packets_written"] += len(packets) - failed
         self._counts["bytes_written"] += octets
 
@@ -130,7 +132,7 @@ class TunInterface:
         descriptor, packets = self._device.fd, []
         try:
             for _ in range(READS):
-                packets.append(os.read(descriptor, PACKET))
+                packets.append(os.read(descriptor, PACKET)[VNET.size :])
         except BlockingIOError:
             pass
         except OSError as error:

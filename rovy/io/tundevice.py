@@ -10,12 +10,12 @@ from rovy.errors import UsageError
 
 DEVICE = "/dev/net/tun"
 _SET_INTERFACE = 0x400454CA  # TUNSETIFF
-_TUN, _PLAIN_PACKETS = 0x0001, 0x1000
+_TUN, _PLAIN_PACKETS, _VNET_HEADER = 0x0001, 0x1000, 0x4000
 _REQUEST = Struct("=16sH22x")
 
 
 class TunDevice:
-    """An open TUN device: each read and each write on its descriptor is one packet.
+    """An open TUN device: each read and each write on its descriptor is one packet with a header.
 
     Attaches to a device of that name if there is one, else makes one, which goes with the
     descriptor. Raises `UsageError` where it may or can not; `prepared` are the commands by which
@@ -28,7 +28,8 @@ class TunDevice:
         except OSError as error:
             raise UsageError(_not_open(error)) from None
         try:
-            ioctl(self.fd, _SET_INTERFACE, _REQUEST.pack(name.encode(), _TUN | _PLAIN_PACKETS))
+            flags = _TUN | _PLAIN_PACKETS | _VNET_HEADER
+            ioctl(self.fd, _SET_INTERFACE, _REQUEST.pack(name.encode(), flags))
             self.index = socket.if_nametoindex(name)
         except OSError as error:
             os.close(self.fd)

@@ -36,10 +36,11 @@ MAX_HANDSHAKE = 1131
 """Handshake datagrams fit any path: 1280 bytes less IPv6, UDP, and a label of 64 bytes."""
 
 DATA = Struct(">QI")  # type and counter in one word, receiver index
+DATA_NONCE = Struct("<4xQ")
+"""AEAD nonce of a data datagram: 4 zero bytes and the counter (Noise §12.3)."""
 _HELLO = Struct(">B3sI")
 _RESPONSE = Struct(">B3sII")
 _COOKIE = Struct(f">B3sI{NONCE}s{SEALED_COOKIE}s")
-NONCE_PREFIX = bytes(4)
 DATA_WORD = Type.DATA << 56
 _ZERO = bytes(3)
 
@@ -126,8 +127,8 @@ def data_header(counter: int, receiver: int) -> bytes:
 
 
 def nonce(counter: int) -> bytes:
-    """AEAD nonce of a data datagram: 4 zero bytes and the counter, little-endian (Noise §12.3)."""
-    return NONCE_PREFIX + counter.to_bytes(8, "little")
+    """AEAD nonce of a data datagram."""
+    return DATA_NONCE.pack(counter)
 
 
 def _check(data: bytes, kind: Type, shortest: int) -> None:

@@ -86,7 +86,7 @@ class Far:
         return address_of(self._node), self._echo.get_extra_info("sockname")[1]
 
 
-@benchmark("ping.1hop.pure", "ping.1hop.pure.added")
+@benchmark("ping.node.pure", "ping.node.pure.added")
 def ping(scale: Scale) -> Iterator[Result]:
     """Median of some hundred pings in each run, one at a time."""
     near, far = private_keys(2)
@@ -98,9 +98,9 @@ def ping(scale: Scale) -> Iterator[Result]:
             mine, bare = run_loop(_measure(near, child.ask("where"), scale))
         finally:
             os.sched_setaffinity(0, allowed)
-    yield Result.of("ping.1hop.pure", "µs", mine, "bare UDP echo", bare)
+    yield Result.of("ping.node.pure", "µs", mine, "bare UDP echo", bare)
     added = [ping - echo for ping, echo in zip(mine, bare, strict=True)]
-    yield Result.of("ping.1hop.pure.added", "µs", added)
+    yield Result.of("ping.node.pure.added", "µs", added)
 
 
 async def _measure(

@@ -29,9 +29,8 @@ PORT = 5201
 TCP = ("-C", "cubic")
 UDP = ("-u", "-b", "1G", "-l", "1352", "--pacing-timer", "200")
 """1 Gbit/s in packets of 1400 bytes, bursts short enough for a socket's buffer; some get lost."""
-SECOND = ("-t", "1")
-SHORT = ("-n", "400M")
-"""Enough for a stream over the links."""
+SECOND, SHORT, SHORT_UDP = ("-t", "1"), ("-n", "400M"), ("-n", "30M")
+"""Over the interfaces, and over the links, where less is enough."""
 PINGS, INTERVAL = 150, 0.002
 LOADED_PINGS, LOADED_INTERVAL = 80, 0.01
 PATIENCE = 10.0
@@ -43,9 +42,9 @@ _RATES = {
     "tun_udp.1hop.pure": "udp",
 }
 _PINGS = {
-    "ping.1hop.pure": "1hop",
-    "ping.abc.pure": "abc",
-    "ping.1hop.pure.loaded": "loaded",
+    "ping.1hop.pure": ("1hop", "1hop"),
+    "ping.abc.pure": ("abc", "abc"),
+    "ping.1hop.pure.loaded": ("loaded", "1hop"),
 }
 _NAMES = (*_RATES, *(f"{name}.cpu" for name in _RATES), *_PINGS)
 Values = dict[str, list[float]]
@@ -64,8 +63,8 @@ def tun(scale: Scale) -> Iterator[Result]:
     for name, of in _RATES.items():
         yield Result.of(name, "Gbit/s", found["rate"][of], "plain veth", found["link rate"][of])
         yield Result.of(f"{name}.cpu", "s/Gbit", found["cost"][of])
-    for name, of in _PINGS.items():
-        pairs = zip(found["ping"][of], found["link ping"][of], strict=True)
+    for name, (of, bare) in _PINGS.items():
+        pairs = zip(found["ping"][of], found["link ping"][bare], strict=True)
         yield Result.of(name, "µs", [mine - bare for mine, bare in pairs])
 
 
@@ -95,36 +94,27 @@ class Row:
     def round(self) -> None:
         """Each measurement once, over the interfaces and over the links."""
         ip6_b, ip6_c = (daemon.ip6 for daemon in self.daemons[1:])
-        for of, ends in (("1hop", (ip6_b, LINK_B)), ("abc", (ip6_c, LINK_C))):
-            for kind, to in zip(("ping", "link ping"), ends, strict=True):
-                self._keep(kind, of, self.ping(to, PINGS, INTERVAL))
-        self.stream("1hop", ip6_b, TCP, pinged=True)
-        self.stream("1hop", LINK_B, TCP, kind="link ", pinged=True)
-        self.stream("1hop x4", ip6_b, (*TCP, "-P", "4"))
-        self.stream("1hop x4", LINK_B, (*TCP, "-P", "4"), SHORT, "link ")
-        self.stream("abc", ip6_c, TCP)
-        self.stream("abc", LINK_C, TCP, SHORT, "link ")
-        self.stream("udp", ip6_b, UDP)
-        self.stream("udp", LINK_B, UDP, kind="link ")
+        for of, over, link in (("1hop", ip6_b, LINK_B), ("abc", ip6_c, LINK_C)):
+            self._keep("ping", of, self.ping(over, PINGS, INTERVAL))
+            self._keep("link ping", of, self.ping(link, PINGS, INTERVAL))
+        for of, over, link, options, short in (
+            ("1hop", ip6_b, LINK_B, TCP, SHORT),
+            ("1hop x4", ip6_b, LINK_B, (*TCP, "-P", "4"), SHORT),
+            ("abc", ip6_c, LINK_C, TCP, SHORT),
+            ("udp", ip6_b, LINK_B, UDP, SHORT_UDP),
+        ):
+            self.stream("", of, over, (*options, *SECOND))
+            self.stream("link ", of, link, (*options, *short))
 
-    def stream(
-        self,
-        of: str,
-        to: str,
-        options: Sequence[str],
-        length: Sequence[str] = SECOND,
-        kind: str = "",
-        *,
-        pinged: bool = False,
-    ) -> None:
+    def stream(self, kind: str, of: str, to: str, options: Sequence[str]) -> None:
         """Send from A: what arrives, Gbit/s, and what the daemons spend, seconds a gigabit."""
         log = self.directory / "iperf.json"
         log.unlink(missing_ok=True)
         before = self._spent()
-        command = ["iperf3", "-J", "-c", to, "-p", str(PORT), *options, *length]
+        command = ["iperf3", "-J", "-c", to, "-p", str(PORT), *options]
         process = self.hosts[0].spawn(command, log=log)
-        if pinged:
-            self._keep(f"{kind}ping", "loaded", self.ping(to, LOADED_PINGS, LOADED_INTERVAL))
+        if of == "1hop" and not kind:
+            self._keep("ping", "loaded", self.ping(to, LOADED_PINGS, LOADED_INTERVAL))
         process.wait(PATIENCE)
         spent, told = self._spent() - before, json.loads(log.read_text())
         if "error" in told:
@@ -153,7 +143,7 @@ class Row:
 
 
 def main(rounds: int) -> int:
-    """Print what was found by kind and name, after a round that does not count."""
+    """Print what was found in each round, by kind and name."""
     try:
         TunDevice("rovybench", "").close()
     except UsageError as error:

@@ -122,7 +122,7 @@ def test_rows_fit_eighty_columns():
 def test_goals_say_what_was_reached():
     reached = changed(RATE, name="flood.goodput", ratio=0.75)
     assert list(table.goal_rows([reached]))[-1].endswith(" reached")
-    missed = changed(TIME, name="ping.1hop.pure.added", value=400.0)
+    missed = changed(TIME, name="ping.1hop.pure", value=400.0)
     assert list(table.goal_rows([missed]))[-1].endswith("NOT REACHED")
     assert not list(table.goal_rows([ALONE]))
 

@@ -371,7 +371,7 @@ def test_a_key_without_counters_left_seals_no_more(dataplane, monkeypatch):
     out = pair.here.seal(1, 9, [b"x"] * 7, 1.0)
     assert [len(split(run)) for run in out.runs] == [5]
     assert of_kind(out, Exhausted) == [Exhausted(1)]
-    assert pair.here.drops() == {Drop.EXHAUSTED: 1}
+    assert pair.here.drops() == {Drop.EXHAUSTED: 2}
     pair.here.seal(2, 9, [b"x"] * 5, 1.0)
     out = pair.feed([pair.forward(1, Label.of(2), hello(1))])
     assert [event.code for event in of_kind(out, Refused)] == [Code.LINK_DOWN]
