@@ -9,7 +9,7 @@ from struct import Struct
 
 from rovy.fcnet.headers import TCP
 from rovy.fcnet.refusal import ACK
-from rovy.wire.ip6 import DESTINATION, HEADER, LENGTH, SOURCE, checksum, pseudo_header
+from rovy.wire.ip6 import DESTINATION, HEADER, LENGTH, NEXT_HEADER, SOURCE, checksum, pseudo_header
 
 VNET = Struct("=BBHHHH")
 """Flags, kind, length of all headers, of each segment; where to sum up from, where to put it."""
@@ -21,10 +21,10 @@ PSH = 0x08
 Packet = bytes | memoryview
 Likeness = tuple[object, ...]
 _NEEDS_CHECKSUM, _TCP6 = 1, 4
-_HEADERS = Struct(">I2xB37sIIBBH2x")
-"""Version and flow; protocol; hop limit to ports; sequence, acknowledgement, offset, flags, window.
+_HEADERS = Struct(">I3x37sIIBBH2x")
+"""Version and flow; hop limit to ports; sequence, acknowledgement, offset, flags, window.
 
-Between them the length, at their end the checksum.
+Left out are the length and protocol after the first, and the checksum at the end.
 """
 _FLAGS, _CHECKSUM, _URGENT = HEADER + 13, HEADER + 16, HEADER + 18
 
@@ -76,10 +76,10 @@ def _segment(packet: Packet) -> tuple[Likeness, int, int]:
 
     Nothing in common where no neighbour may follow.
     """
-    if len(packet) <= _URGENT:
+    if len(packet) <= _URGENT or packet[NEXT_HEADER] != TCP:
         return (), 0, 0
-    flow, protocol, ends, sequence, acked, offset, flags, window = _HEADERS.unpack_from(packet)
+    flow, ends, sequence, acked, offset, flags, window = _HEADERS.unpack_from(packet)
     start = HEADER + (offset >> 4) * 4
-    if protocol != TCP or flags & ~PSH != ACK or not _URGENT + 2 <= start < len(packet):
+    if flags & ~PSH != ACK or not _URGENT + 2 <= start < len(packet):
         return (), 0, 0
     return (flow, ends, acked, offset, window, packet[_URGENT:start]), sequence, start

@@ -98,7 +98,7 @@ def openssl(scale: Scale) -> Iterator[Result]:
     program = shutil.which("openssl")
     if program is None:
         return
-    runs, count = (5, 9000) if not scale.quick else (2, 4500)
+    runs, count = (3, 9000) if not scale.quick else (2, 4500)
     works = (raw_seal, raw_open)
     for name, work in zip(("seal", "open"), works, strict=True):
         bare, speed = [], []

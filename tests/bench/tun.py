@@ -31,7 +31,7 @@ UDP = ("-u", "-b", "1G", "-l", "1352", "--pacing-timer", "200")
 """1 Gbit/s in packets of 1400 bytes, bursts short enough for a socket's buffer; some get lost."""
 SECOND, SHORT, SHORT_UDP = ("-t", "1"), ("-n", "400M"), ("-n", "30M")
 """Over the interfaces, and over the links, where less is enough."""
-PINGS, INTERVAL = 150, 0.002
+PINGS, INTERVAL = 100, 0.002
 LOADED_PINGS, LOADED_INTERVAL = 80, 0.01
 PATIENCE = 10.0
 _TIME = re.compile(r" time=([0-9.]+) ms")
@@ -52,7 +52,7 @@ Values = dict[str, list[float]]
 
 @benchmark(*_NAMES)
 def tun(scale: Scale) -> Iterator[Result]:
-    """Streams of a second and 150 pings a round; says so where there are no interfaces."""
+    """Streams of a second and 100 pings a round; says so where there are no interfaces."""
     command = ["testnet/isolated", sys.executable, "-m", "tests.bench.tun", str(scale.of(5, 3))]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode == REFUSED:

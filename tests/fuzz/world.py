@@ -18,7 +18,7 @@ from rovy.io.sim import SimNet
 from rovy.io.simtun import SimInterface
 from rovy.node import Node, NodeConfig
 from rovy.node.edge import DESTINATIONS, PARKED, REMEMBERED
-from rovy.node.router import SEARCHES
+from rovy.node.router import PATIENCE, SEARCHES
 from rovy.routing.flood import LIMITED
 from rovy.routing.map import NEAREST, WAITING
 from rovy.routing.suspects import MOST
@@ -208,7 +208,7 @@ class World(logging.Handler):
         for neighbour in flood.neighbours.values():
             promise(len(neighbour.has) <= held + 512, "what neighbours hold")
         promise(len(router.suspects._found) <= MOST, "suspects")
-        promise(len(router._searches) <= SEARCHES, "searches")
+        promise(len(router._searches) <= SEARCHES[1] + PATIENCE, "searches")
         promise(len(router.offers) <= len(services.engine.sessions), "offers")
 
     def _checked_edge(self, services) -> None:

@@ -18,13 +18,14 @@ import networkx as nx
 from rovy.address.keys import PeerID
 from rovy.address.path import Path, Routed
 from rovy.errors import RovyError
+from rovy.io.simtun import SimInterface
 from rovy.node import Node
 from rovy.node.services import Services
 from rovy.session.session import Session
 from tests.sim.support import Lab, address, session
 
 FORTH, BACK = "sim/forth", "sim/back"
-TRY, GIVE_UP = 0.25, 2.0
+TRY, GIVE_UP = 0.25, 5.0
 """Seconds between pings to who does not answer yet, and until one counts as lost."""
 
 
@@ -34,14 +35,18 @@ class Overlay:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self.nodes: dict[int, Node] = {}
+        self.interfaces: dict[int, SimInterface] = {}
+        """Of those that have one."""
         self.graph = nx.Graph()
         self._numbers: dict[bytes, int] = {}
 
     def __getitem__(self, number: int) -> Node:
         return self.nodes[number]
 
-    async def start(self, number: int, **options: Any) -> Node:
-        """A node without links."""
+    async def start(self, number: int, *, ip6: bool = False, **options: Any) -> Node:
+        """A node without links; `ip6`: with an interface."""
+        if ip6:
+            options["interface"] = self.interfaces[number] = SimInterface()
         node = self.nodes[number] = await self.lab.start(number, set_up=_send_back, **options)
         self._numbers[node.peer_id.short] = number
         self.graph.add_node(number)
@@ -86,7 +91,9 @@ class Overlay:
         """Nodes in each map."""
         return {number: node.map().nodes for number, node in self.nodes.items()}
 
-    async def answers(self, pairs: Iterable[tuple[int, int]], limit: float) -> dict[Any, float]:
+    async def answers(
+        self, pairs: Iterable[tuple[int, int]], limit: float, patience: float = GIVE_UP
+    ) -> dict[Any, float]:
         """Ping pairs until they answer: seconds by pair, of those that did in time."""
         began, took = now(), {}
 
@@ -94,7 +101,7 @@ class Overlay:
             while now() < began + limit:
                 asked = now()
                 try:
-                    await self.nodes[a].ping(f"/rovy/{self.nodes[b].peer_id}", timeout=GIVE_UP)
+                    await self.nodes[a].ping(f"/rovy/{self.nodes[b].peer_id}", timeout=patience)
                     took[a, b] = now() - began
                     return
                 except RovyError:
@@ -165,12 +172,14 @@ class Stream:
 
 
 @asynccontextmanager
-async def overlay(graph: nx.Graph, seed: int = 1, **quality: Any) -> AsyncIterator[Overlay]:
+async def overlay(
+    graph: nx.Graph, seed: int = 1, *, ip6: bool = False, **quality: Any
+) -> AsyncIterator[Overlay]:
     """Nodes and links of a graph, all started at once."""
     async with Lab(seed, connected=False, **quality) as lab:
         net = Overlay(lab)
         for number in range(len(graph)):
-            await net.start(number)
+            await net.start(number, ip6=ip6)
         numbers = {node: number for number, node in enumerate(sorted(graph))}
         for a, b in graph.edges:
             net.link(numbers[a], numbers[b])

@@ -98,14 +98,17 @@ def listens(host: Host, port: int) -> bool:
 
 
 class Download:
-    """A running curl."""
+    """A running curl.
 
-    def __init__(self, host: Host, site: Site, rate: str = "") -> None:
+    Its own limit of the rate would let all of the file wait in the receiver's system: where a
+    download has to last, the links have a rate.
+    """
+
+    def __init__(self, host: Host, site: Site) -> None:
         self._site = site
         self._path = host.lab.log_directory / f"{host.name}-download-{len(host.processes)}"
         self._log = self._path.with_suffix(".log")
-        limit = ["--limit-rate", rate] if rate else []
-        command = ["curl", "-sS", "--no-buffer", *limit, "-o", str(self._path), site.url]
+        command = ["curl", "-sS", "--no-buffer", "-o", str(self._path), site.url]
         self.process = host.spawn(command, log=self._log)
 
     @property

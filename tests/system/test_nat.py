@@ -5,6 +5,7 @@ import time
 import pytest
 
 from testnet.daemons import PORT
+from testnet.emulator import LinkQuality
 from testnet.fleet import Fleet
 from testnet.netns import wait_until
 from testnet.topology import Topology
@@ -12,6 +13,8 @@ from tests.system.programs import OPEN_WEB, Download, Ping, Site
 
 pytestmark = pytest.mark.system
 
+RATE = 4_000_000
+"""Of the link behind the router, bits a second."""
 EXPIRY = 2
 """Seconds a silent mapping lasts: less than lies between two probes of a peering at rest."""
 GAP = 8.0
@@ -23,7 +26,7 @@ class World:
 
     def __init__(self, lab, kind):
         self.a, router, self.b = (lab.host(name) for name in ("a", "router", "b"))
-        inner = lab.link(self.a, router, net="10.0.1.0/24")
+        inner = lab.emulated(self.a, router, net="10.0.1.0/24", quality=LinkQuality(rate=RATE))
         outer = lab.link(router, self.b, net="10.0.2.0/24")
         self.a.route("default", via="10.0.1.2")
         names = inner.interface(router), outer.interface(router)
@@ -79,7 +82,7 @@ def test_traffic_survives_a_lost_and_a_changed_mapping(world, outward):
 
 def test_download_survives_a_changed_mapping_and_silence_the_loss_of_it(tun, lab):
     world = World(lab, "port-restricted")
-    download = Download(world.a, Site(world.b, world.fleet[1].ip6, 2_000_000), rate="500k")
+    download = Download(world.a, Site(world.b, world.fleet[1].ip6, 2_000_000))
     download.wait_more(200_000, timeout=10)
     world.nat.rebind()
     download.finish(timeout=40)

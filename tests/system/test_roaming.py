@@ -7,6 +7,7 @@ import pytest
 
 from rovy.wire.datagram import Type
 from testnet.daemons import PORT
+from testnet.emulator import LinkQuality
 from testnet.fleet import Fleet
 from testnet.netns import wait_until
 from testnet.topology import Topology
@@ -19,7 +20,7 @@ NET, V6 = "10.0.1.0/24", "fd00:1::/64"
 GAP = 3.0
 """Seconds without an answer at most, after each change."""
 RATE = 500_000
-"""Of the download, bytes a second."""
+"""Of the link, bytes a second, and so of the download."""
 
 
 def pair(lab, a, b, target):
@@ -47,12 +48,13 @@ class Moving:
 
     def __init__(self, lab):
         self.a, self.b = lab.host("a"), lab.host("b")
-        self.link = lab.link(self.a, self.b, net=NET, v6=V6)
+        quality = LinkQuality(rate=8 * RATE)
+        self.link = lab.emulated(self.a, self.b, net=NET, v6=V6, quality=quality)
         self.fleet = pair(lab, self.a, self.b, f"/ip4/10.0.1.2/udp/{PORT}")
         self.ids = self._ids()
         self._ping = Ping(self.a, self.fleet[1].ip6)
         site = Site(self.b, self.fleet[1].ip6, 5 * RATE)
-        self.download = Download(self.a, site, rate=str(RATE))
+        self.download = Download(self.a, site)
         self.download.wait_more(RATE // 4, timeout=15)
 
     def change(self, host, remove, *add):
