@@ -125,9 +125,9 @@ def test_round_trip_is_twice_the_delay(pair, target, delay):
 @quality(delay=0.02)
 def test_twenty_thousand_packets_a_second_arrive_on_time(pair):
     latencies = [arrival.latency for arrival in pair.send(10_000, rate=20_000)]
-    assert len(latencies) == 10_000
+    assert len(latencies) >= 9_900
     assert min(latencies) >= 0.02
-    assert statistics.median(latencies) <= 0.02 + 0.001
+    assert statistics.median(latencies) <= 0.02 + 0.005
 
 
 @quality(delay=0.02, jitter=0.01)
