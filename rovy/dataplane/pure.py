@@ -48,7 +48,6 @@ _BODY = DATA_HEADER + 1  # after the codec byte
 _DATA = int(Type.DATA)  # quicker to compare with
 _REFUSALS_A_BATCH = 4
 _LABELS = 4096  # interned; all forgotten when full, which costs time only
-_RUN = 65000  # bytes, below the largest UDP payload
 _CODES = {
     Drop.UNKNOWN_SLOT: Code.UNKNOWN_SLOT,
     Drop.LINK_DOWN: Code.LINK_DOWN,

@@ -166,11 +166,15 @@ class PathSet:
     def challenge(self, path: Path, now: float, *, roamed: bool = False) -> list[Asked]:
         """Try a path that is not proved: it carries data once it answered.
 
-        `roamed`: the peer's newest packet came from there, rather than that we had the idea.
+        `roamed`: the peer's newest packet came from there, rather than that we had the idea. Of
+        routes found so no more are tried at a time than there is room for: two nodes that each
+        gave up the oldest for the newest would find them again without end.
         """
         state = self.states.get(path)
         if state is None:
             unproved = [s for s in self.states.values() if not s.valid]
+            if len(unproved) >= CANDIDATES and roamed and isinstance(path, Routed):
+                return []
             if len(unproved) >= CANDIDATES:
                 self.forget(min(unproved, key=lambda s: s.since).path)
             state = self._insert(path, now)

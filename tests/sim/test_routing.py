@@ -170,6 +170,22 @@ async def test_backups_that_are_tried_displace_nobody():
         assert net.services(0).mapper.flood.counts["own record"] == 1
 
 
+@virtual
+async def test_routes_tried_from_both_ends_come_to_rest():
+    """Each end offers routes of its own choice, and sees more of the other's than it can try."""
+    async with overlay(nx.grid_2d_graph(6, 5), latency=0.001) as net:
+        await net.settled()
+        for a, b in ((0, 24), (24, 0), (4, 25), (25, 4)):
+            await net[a].ping(net[b].peer_id)
+            await net[a].send(net[b].peer_id, "sim/back", bytes(8))
+        await asyncio.sleep(8.0)
+        since, seconds = now(), 5.0
+        await asyncio.sleep(seconds)
+        probes = sum(packet.at >= since for packet in net.lab.sent) / seconds
+        links = len(net.graph.edges)
+        assert probes <= 4 * links / 3 + 100
+
+
 # Failover
 
 

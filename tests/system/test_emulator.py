@@ -63,7 +63,7 @@ class Pair:
 
     def ping(self, *options, count=20, target=B, check=True):
         """The round trips in seconds."""
-        command = ["ping", "-n", f"-c{count}", "-i0.01", "-W0.4", *options, target]
+        command = ["ping", "-n", f"-c{count}", "-i0.01", "-W2", *options, target]
         output = self.a.run(command, check=check).stdout
         return [float(found) / 1000 for found in re.findall(r"time=([\d.]+)", output)]
 
