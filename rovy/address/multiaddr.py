@@ -99,6 +99,11 @@ class Endpoint:
         return is_overlay(self.host)
 
     @property
+    def is_public(self) -> bool:
+        """Whether the whole Internet can send to the host."""
+        return ip_address(self.host).is_global and not self.in_overlay
+
+    @property
     def packed(self) -> bytes:
         """The host as 4 or 16 bytes."""
         return ip_address(self.host).packed

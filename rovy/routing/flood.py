@@ -62,6 +62,8 @@ class Neighbour:
     radius: float = inf
     """Seconds of cost from it, up to which it wants records."""
     has: dict[bytes, int] = field(default_factory=dict)
+    doubtful: bool = True
+    """Whether it may lack more than what is new here."""
     summary_at: float = inf
     pause: float = CHECK
     """Seconds from the next summary to the one after it."""
@@ -92,6 +94,10 @@ class Flood:
         self.sequence = sequence
         """The highest one used."""
         self.counts: Counter[str] = Counter()
+        self.taken: Callable[[LinkRecord], None] = lambda record: None
+        """Hears every record that is new here."""
+        self._news: set[bytes] = set()
+        """Nodes whose records came since records were passed on last."""
         self._out: list[tuple[bytes, Flooded]] = []
         self._limits: OrderedDict[bytes, tuple[TokenBucket, TokenBucket]] = OrderedDict()
         self._link_changes = _bucket(LINK_CHANGES, now)
@@ -177,6 +183,8 @@ class Flood:
             self.counts["own record from before"] += 1
             return
         self.map.add(record, neighbour.short, now)
+        self._news.add(short)
+        self.taken(record)
         self.counts["new record"] += 1
         self._flush_at = min(self._flush_at, now + FLUSH)
 
@@ -187,6 +195,7 @@ class Flood:
 
     def _summary(self, neighbour: Neighbour, summary: Summary, now: float) -> None:
         neighbour.radius = inf if summary.radius == INFINITE else summary.radius / _MICRO
+        neighbour.doubtful = True
         wanted = self._within(neighbour)
         if summary.digest == self.map.digest(wanted):
             neighbour.has |= {short: self.map.sequence(short) for short in wanted}
@@ -201,11 +210,12 @@ class Flood:
         It lists what lies within our radius as seen from there: of nodes at its edge it may hold
         records all the same.
         """
+        neighbour.doubtful = True
         theirs, edge = dict(listing.entries), self.map.radius - 2 * self._cost(neighbour)
         far = self.map.distance
         neighbour.has = {s: q for s, q in neighbour.has.items() if far.get(s, 0.0) > edge}
         neighbour.has |= {s: seq for s, seq in theirs.items() if seq <= self.map.sequence(s)}
-        newer = [s for s, sequence in theirs.items() if sequence > self.map.sequence(s)]
+        newer = [s for s, sequence in theirs.items() if self.map.lacks(s, sequence)]
         if newer:
             self._send(neighbour, Wanted(tuple(newer)))
             neighbour.hasten(now)
@@ -250,6 +260,7 @@ class Flood:
         nonce = self._random(64)
         record = LinkRecord.sign(self._private, self.sequence, flags, links, nonce)
         self.map.add(record, self.own, now)
+        self._news.add(self.own)
         self.counts["own record"] += 1
         self._flush_at = now
 
@@ -279,13 +290,29 @@ class Flood:
         gone = self.map.refresh(now)
         if self._lists_leaves():
             self._change(now + AFTER_CHANGE, topology=False)
+        news, self._news = self._news | self.map.came, set()
         for neighbour in self.neighbours.values():
-            for short in [s for s in neighbour.has if s not in self.map.held]:
-                del neighbour.has[short]
-            news = (s for s in self._within(neighbour) if s != neighbour.short)
-            newer = (s for s in news if neighbour.has.get(s, -1) < self.map.sequence(s))
-            self._pass_on(neighbour, [self.map.held[s].record for s in newer], now)
+            if len(neighbour.has) > len(self.map.held):
+                neighbour.has = {s: q for s, q in neighbour.has.items() if s in self.map.held}
+            self._pass_on(neighbour, self._lacking(neighbour, news), now)
         return gone
+
+    def _lacking(self, neighbour: Neighbour, news: set[bytes]) -> list[LinkRecord]:
+        """Records that a neighbour wants and is not known to have, the nearest first.
+
+        For who wants all, and was told all before, only what is new needs a look.
+        """
+        whole = neighbour.radius < inf or neighbour.doubtful
+        wanted = self._within(neighbour) if whole else self._reached(news)
+        neighbour.doubtful = False
+        held, has = self.map.held, neighbour.has
+        newer = (s for s in wanted if has.get(s, -1) < held[s].record.sequence)
+        return [held[s].record for s in newer if s != neighbour.short]
+
+    def _reached(self, shorts: set[bytes]) -> list[bytes]:
+        distance, held = self.map.distance, self.map.held
+        found = [short for short in shorts if short in distance and short in held]
+        return sorted(found, key=distance.__getitem__)
 
     # Out
 

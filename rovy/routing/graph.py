@@ -1,11 +1,13 @@
 """The map as a weighted graph of confirmed links. docs/protocol/routing.md §3"""
 
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from math import inf
 from typing import Final, Generic, TypeVar
 
+from rovy.address.label import Label, Width, narrowest
 from rovy.routing.cost import decode_cost
 from rovy.routing.record import TRUNC, LinkEntry, LinkRecord
 
@@ -23,42 +25,112 @@ class Link:
     slot: int
     """Of the near end."""
     back: int
-    """The far end's slot for the near end."""
+    """The far end's slot for the near end; 0 where it is not known."""
     cost: float
     """Seconds."""
     mtu: int
     """Bytes of the largest forward packet, header included."""
+    via: bytes = b""
+    """Entries of nodes in between that nobody named: a label heard of, rather than a link."""
+
+    @property
+    def arrival(self) -> Width:
+        """Bytes that the far end needs for the slot by which it is entered."""
+        return narrowest(self.back) if self.back else 2
+
+    @property
+    def hops(self) -> int:
+        """The peerings it crosses."""
+        return Label(self.via).hops + 1 if self.via else 1
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Nodes by short; every link is there in both directions."""
+    """Nodes by short. Links of the map are there in both directions, labels heard of in one."""
 
     adjacency: dict[bytes, dict[bytes, Link]]
 
+    def joined(self, links: Iterable[tuple[bytes, bytes, Link]]) -> "Graph":
+        """With links (near, far, link) added, one direction each; what is there already stays."""
+        adjacency, touched = dict(self.adjacency), set[bytes]()
+        for near, far, link in links:
+            if near not in touched:
+                touched.add(near)
+                adjacency[near] = dict(adjacency.get(near, {}))
+            adjacency[near].setdefault(far, link)
+        return Graph(adjacency)
 
-def build(records: Iterable[LinkRecord]) -> Graph:
-    """The graph of these records, of which each is another node's.
+
+class Links:
+    """The links that records make, kept up to date record by record.
 
     A link counts when both ends list it with the same slots, or when one end lists it and the
     other's list is truncated and has no link to it.
     """
-    known = {record.short: record for record in records}
-    listed = {short: {link.peer: link for link in known[short].links} for short in known}
-    adjacency: dict[bytes, dict[bytes, Link]] = {short: {} for short in known}
-    for near, links in listed.items():
-        for far, link in links.items():
-            if far not in known or far in adjacency[near]:
-                continue
-            other = listed[far].get(near)
-            if other is None:
-                if not known[far].flags & TRUNC:
-                    continue
-                other = LinkEntry(near, link.peer_slot, link.slot, link.cost, link.mtu)
-            if (link.slot, link.peer_slot) == (other.peer_slot, other.slot):
-                adjacency[near][far] = _link(link, other)
-                adjacency[far][near] = _link(other, link)
-    return Graph(adjacency)
+
+    def __init__(self) -> None:
+        self.adjacency: dict[bytes, dict[bytes, Link]] = {}
+        """By node; what lies within is replaced, never changed."""
+        self._truncated: set[bytes] = set()
+        self._listed: dict[bytes, dict[bytes, LinkEntry]] = {}
+        self._listing: dict[bytes, set[bytes]] = {}
+        """By node, who lists it."""
+
+    def put(self, record: LinkRecord) -> bool:
+        """A node's record, in place of its former one; whether any link changed."""
+        short, flags = record.short, record.flags
+        (self._truncated.add if flags & TRUNC else self._truncated.discard)(short)
+        new = not self.adjacency.setdefault(short, {}) and short not in self._listed
+        return self._list(short, {link.peer: link for link in record.links}) or new
+
+    def drop(self, short: bytes) -> bool:
+        """A node without a record; whether any link changed."""
+        self._list(short, {})
+        self._truncated.discard(short)
+        del self._listed[short]
+        return self.adjacency.pop(short, None) is not None
+
+    def _list(self, near: bytes, links: dict[bytes, LinkEntry]) -> bool:
+        before = self._listed.get(near, {})
+        self._listed[near] = links
+        for far in before.keys() - links.keys():
+            self._listing[far].discard(near)
+            if not self._listing[far]:
+                del self._listing[far]
+        for far in links:
+            self._listing.setdefault(far, set()).add(near)
+        concerned = before.keys() | links.keys() | self._listing.get(near, set())
+        return sum(self._join(near, far) for far in concerned if far in self.adjacency) > 0
+
+    def _join(self, near: bytes, far: bytes) -> bool:
+        """Have the link between two nodes as they list it now; whether that changed it."""
+        found = self._link(near, far)
+        if found == (self.adjacency[near].get(far), self.adjacency[far].get(near)):
+            return False
+        for (a, b), link in zip(((near, far), (far, near)), found, strict=True):
+            links = {peer: old for peer, old in self.adjacency[a].items() if peer != b}
+            self.adjacency[a] = links | {b: link} if link else links
+        return True
+
+    def _link(self, near: bytes, far: bytes) -> tuple[Link, Link] | tuple[None, None]:
+        mine, theirs = self._listed[near].get(far), self._listed[far].get(near)
+        if mine is None and theirs and near in self._truncated:
+            mine = _turned(theirs, far)
+        elif theirs is None and mine and far in self._truncated:
+            theirs = _turned(mine, near)
+        if mine is None or theirs is None:
+            return None, None
+        if (mine.slot, mine.peer_slot) != (theirs.peer_slot, theirs.slot):
+            return None, None
+        return _link(mine, theirs), _link(theirs, mine)
+
+
+def build(records: Iterable[LinkRecord]) -> Graph:
+    """The graph of these records, of which each is another node's."""
+    links = Links()
+    for record in records:
+        links.put(record)
+    return Graph(links.adjacency)
 
 
 def pair(a: bytes, b: bytes) -> tuple[bytes, bytes]:
@@ -124,6 +196,38 @@ def search(
                 tree.before[peer] = node
                 heappush(queue, (total, peer))
     return tree
+
+
+def extended(
+    tree: Tree[bytes],
+    arcs: Callable[[bytes], Iterable[tuple[bytes, float]]],
+    added: Iterable[bytes],
+    target: bytes,
+) -> tuple[bytes, ...] | None:
+    """The cheapest way to a target in a graph that grew since its tree was searched.
+
+    `arcs` tells the steps of the grown graph, of which those from the nodes `added` are new.
+    """
+    cost, before = ChainMap[bytes, float]({}, tree.cost), ChainMap[bytes, bytes]({}, tree.before)
+    queue = [(cost[node], node) for node in added if node in tree.cost]
+    heapify(queue)
+    while queue:
+        reached, node = heappop(queue)
+        if reached > cost[node]:
+            continue
+        if node == target:
+            break
+        for peer, step in arcs(node):
+            total = reached + step
+            if total < cost.get(peer, inf):
+                cost[peer], before[peer] = total, node
+                heappush(queue, (total, peer))
+    return Tree(cost, before).path(target)  # type: ignore[arg-type]
+
+
+def _turned(link: LinkEntry, near: bytes) -> LinkEntry:
+    """What the other end of a link, that `near` lists, would list."""
+    return LinkEntry(near, link.peer_slot, link.slot, link.cost, link.mtu)
 
 
 def _link(near: LinkEntry, far: LinkEntry) -> Link:

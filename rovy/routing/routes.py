@@ -7,15 +7,16 @@ link or node between can break both of them, so each of r1's is avoided by one. 
 exists but for what every route has to cross. docs/protocol/routing.md §3
 """
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import inf
 from typing import Final
 
 from rovy.address.label import Label, encode_entry, narrowest
-from rovy.routing.graph import Element, Graph, pair, search
+from rovy.routing.graph import Element, Graph, Link, extended, pair, search
 from rovy.wire.forward import FORWARD_LIMIT, header_size
 
 SUSPECT: Final = 100.0
@@ -37,11 +38,48 @@ class Route:
     """Seconds, half the RTT and 1 ms for each hop."""
     mtu: int
     """Bytes of the largest inner datagram."""
+    reach: tuple[int, ...]
+    """Hops of the label up to each node but the source."""
 
     @property
     def elements(self) -> frozenset[Element]:
         """The links, smaller short first, and the nodes in between."""
         return _elements(self.nodes)
+
+    def link_after(self, hops: int) -> tuple[bytes, bytes] | None:
+        """The nodes around the link by which the route goes on after so many hops."""
+        at = bisect_right(self.reach, hops)
+        return (self.nodes[at], self.nodes[at + 1]) if at < len(self.reach) else None
+
+
+class Near:
+    """The first of `routes` to many targets, for a small part of the work.
+
+    A graph is searched once; what leads to a single target is added to the result.
+    """
+
+    def __init__(self, graph: Graph, source: bytes, avoid: Iterable[Element] = ()) -> None:
+        self._graph, self._source, self._avoid = graph, source, frozenset(avoid)
+        self._times = _barred(self._avoid, inf)
+        self._tree = search(self._finder(graph, b"").arcs, source)
+
+    def route(self, target: bytes, added: Iterable[tuple[bytes, bytes, Link]] = ()) -> Route | None:
+        """The best route over the graph and these links."""
+        arcs = list(added)
+        graph = self._graph.joined(arcs) if arcs else self._graph
+        finder = self._finder(graph, target)
+        nodes = extended(self._tree, finder.arcs, {near for near, _, _ in arcs}, target)
+        if nodes is None and self._avoid:
+            first = _first(graph, self._source, target, self._avoid)
+            nodes = first[1] if first else None
+        if not nodes or len(nodes) < 2:
+            return None
+        if route := _route(graph, nodes):
+            return route
+        return next(iter(routes(graph, self._source, target, self._avoid)), None)
+
+    def _finder(self, graph: Graph, target: bytes) -> "_Finder":
+        return _Finder(graph, self._source, target, self._times, 1.0)
 
 
 def routes(
@@ -52,17 +90,31 @@ def routes(
     Elements of `avoid` are not used, unless there is no route without them. Routes are left out
     whose label is longer than forwarders take.
     """
-    if source == target:
+    first = _first(graph, source, target, avoid)
+    if first is None:
         return []
-    suspects = {each if isinstance(each, bytes) else pair(*each) for each in avoid} - {target}
-    for times in (inf, SUSPECT):
-        finder = _Finder(graph, source, target, Counter(dict.fromkeys(suspects, times)), 1.0)
-        if first := finder.find():
-            break
-    else:
-        return []
-    found = dict.fromkeys([first, *_backups(finder, first)])
+    found = dict.fromkeys([first[1], *_backups(*first)])
     return [route for nodes in found if (route := _route(graph, nodes))]
+
+
+def _first(
+    graph: Graph, source: bytes, target: bytes, avoid: Iterable[Element]
+) -> "tuple[_Finder, Nodes] | None":
+    """The cheapest route, without suspects if there is one, and the search that found it."""
+    if source == target:
+        return None
+    for times in (inf, SUSPECT):
+        counted = _barred(avoid, times)
+        counted.pop(target, None)
+        finder = _Finder(graph, source, target, counted, 1.0)
+        if first := finder.find():
+            return finder, first
+    return None
+
+
+def _barred(avoid: Iterable[Element], times: float) -> Counter[Element]:
+    """How often each suspect counts."""
+    return Counter({e if isinstance(e, bytes) else pair(*e): times for e in avoid})
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +137,11 @@ class _Finder:
 
     def arcs(self, node: bytes) -> Iterator[tuple[bytes, float]]:
         """The steps from a node."""
-        for peer, link in self.graph.adjacency.get(node, {}).items():
+        links = self.graph.adjacency.get(node, {})
+        if not self.times:
+            yield from ((peer, link.cost) for peer, link in links.items())
+            return
+        for peer, link in links.items():
             times = max(self.times.get(peer, 0), self.times.get(pair(node, peer), 0))
             if times < inf:
                 yield peer, link.cost + times * (3 * link.cost + self.share)
@@ -166,14 +222,17 @@ def _cost(graph: Graph, nodes: Nodes) -> float:
 
 
 def _route(graph: Graph, nodes: Nodes) -> Route | None:
-    """The route along nodes; None where its label is too long."""
+    """The route along nodes; None where its label is too long, or turns straight back."""
     links = [graph.adjacency[near][far] for near, far in pairwise(nodes)]
-    rest = b"".join(
-        encode_entry(leave.slot, max(narrowest(arrive.back), narrowest(leave.slot)))
+    if any(arrive.back == leave.slot for arrive, leave in pairwise(links)):
+        return None
+    rest = links[0].via + b"".join(
+        encode_entry(leave.slot, max(arrive.arrival, narrowest(leave.slot))) + leave.via
         for arrive, leave in pairwise(links)
     )
     if len(rest) > FORWARD_LIMIT:
         return None
     label = Label(encode_entry(links[0].slot) + rest)
     mtu = min(link.mtu for link in links) - header_size(len(rest))
-    return Route(nodes, label, _cost(graph, nodes), mtu)
+    reach = tuple(accumulate(link.hops for link in links))
+    return Route(nodes, label, _cost(graph, nodes), mtu, reach)

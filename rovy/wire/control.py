@@ -6,7 +6,8 @@ from struct import Struct
 
 from rovy.address.label import MAX_SLOT
 from rovy.errors import Malformed
-from rovy.wire import flood
+from rovy.wire import beacon, flood
+from rovy.wire.beacon import AnchorMessage
 from rovy.wire.flood import Flooded
 from rovy.wire.payload import emit_table, is_name, parse_table
 
@@ -110,7 +111,18 @@ class Reply:
         return _ID.pack(REPLY, self.id) + bytes([self.status]) + self.body
 
 
-Control = Keepalive | Probe | ProbeAnswer | Bye | Codecs | Peering | Request | Reply | Flooded
+Control = (
+    Keepalive
+    | Probe
+    | ProbeAnswer
+    | Bye
+    | Codecs
+    | Peering
+    | Request
+    | Reply
+    | Flooded
+    | AnchorMessage
+)
 
 
 def parse(data: bytes) -> Control | None:
@@ -188,4 +200,5 @@ _READERS: dict[int, Callable[[bytes], Control]] = {
     flood.SUMMARY: flood.parse_summary,
     flood.LISTING: flood.parse_listing,
     flood.WANTED: flood.parse_wanted,
+    **beacon.READERS,
 }

@@ -1,10 +1,12 @@
 """Which links count, and distances."""
 
+from itertools import pairwise
+
 import networkx as nx
 import pytest
 
 from rovy.routing.cost import decode_cost
-from rovy.routing.graph import LINK_FLOOR, Link, build, distances, pair
+from rovy.routing.graph import LINK_FLOOR, Link, build, distances, extended, pair, search
 from rovy.routing.record import LEAF, TRUNC, WILLING, LinkEntry
 from tests.unit.routing.graphs import SHAPES, Network, peer, record
 
@@ -98,3 +100,55 @@ def test_the_order_of_records_does_not_matter(seed):
     net.random.shuffle(records)
     for source in net.ends():
         assert list(distances(build(records), source)) == list(distances(net.graph, source))
+
+
+def test_links_that_are_joined_count_where_there_was_none():
+    cost = decode_cost(120)
+    known = build([record(peer(0), [TO_B]), record(peer(1), [TO_A])])
+    before = {near: dict(links) for near, links in known.adjacency.items()}
+    to_c, from_c, lie = Link(2, 3, 0.5, 1300), Link(3, 2, 0.5, 1300), Link(9, 9, 0.0, 9000)
+    joined = known.joined([(A, B, lie), (A, C, to_c), (A, C, lie), (C, A, from_c)])
+    assert joined.adjacency == {
+        A: {B: Link(1, 300, cost, 1400), C: to_c},
+        B: {A: Link(300, 1, cost, 1400)},
+        C: {A: from_c},
+    }
+    assert known.adjacency == before
+    assert known.joined([]) == known
+
+
+def test_labels_heard_of_as_links():
+    plain = Link(1, 239, 0.1, 1400)
+    assert (plain.arrival, plain.hops) == (1, 1)
+    assert Link(1, 240, 0.1, 1400).arrival == 2
+    assert (Link(1, 0, 0.1, 1400).arrival, Link(1, 0, 0.1, 1400).hops) == (2, 1)
+    assert Link(1, 0, 0.1, 1400, b"\x02\xf1\x00\x03").hops == 4
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_way_found_by_extending_a_tree_is_the_cheapest(seed):
+    net = Network(SHAPES["sparse"](25, seed), seed)
+    source, target = net.ends()
+    rng, whole = net.random, net.truth.to_directed()
+    added = {}
+    while len(added) < 10:
+        near, far = net.ends()
+        if not whole.has_edge(near, far):
+            added[near, far] = Link(1, 0, rng.uniform(0.0, 0.05), 1400, b"\x01")
+    for (near, far), link in added.items():
+        whole.add_edge(near, far, cost=link.cost)
+    grown = net.graph.joined((*ends, link) for ends, link in added.items())
+
+    def arcs(graph):
+        return lambda node: ((far, link.cost) for far, link in graph.adjacency[node].items())
+
+    tree = search(arcs(net.graph), source)
+    kept = dict(tree.cost), dict(tree.before)
+    found = extended(tree, arcs(grown), {near for near, _ in added}, target)
+    if not nx.has_path(whole, source, target):
+        assert found is None
+    else:
+        assert (found[0], found[-1]) == (source, target)
+        cost = sum(grown.adjacency[near][far].cost for near, far in pairwise(found))
+        assert cost == pytest.approx(nx.dijkstra_path_length(whole, source, target, weight="cost"))
+    assert (tree.cost, tree.before) == kept

@@ -9,7 +9,7 @@ import pytest
 from rovy.address.label import back_label, narrowest
 from rovy.routing.graph import Link, build, pair
 from rovy.routing.record import LinkEntry
-from rovy.routing.routes import routes
+from rovy.routing.routes import Near, routes
 from rovy.wire.forward import (
     FORWARD_LIMIT,
     LABEL,
@@ -307,3 +307,120 @@ def test_the_mtu_is_that_of_the_tightest_link():
     graph.adjacency[b][c] = Link(2, 1, 0.01, 1300)
     [route] = routes(graph, a, c)
     assert route.mtu == 1300 - 8
+
+
+def shorts(*numbers):
+    return (peer(number).short for number in numbers)
+
+
+def test_entries_after_a_label_have_room_for_any_slot():
+    a, b, c, d = shorts(0, 1, 2, 3)
+    label = Link(5, 0, 0.01, 1300, bytes.fromhex("06 f100 07"))
+    after = [(b, c, label), (c, d, Link(8, 9, 0.01, 1400))]
+    [route] = routes(map_of({(0, 1): 100}).joined(after), a, d)
+    assert route.label.data.hex("-") == "01-05-06-f1-00-07-f0-08"
+    assert route.nodes == (a, b, c, d)
+    assert (route.reach, route.mtu) == ((1, 5, 6), 1300 - 16)
+    assert route.elements == {b, c, pair(a, b), pair(b, c), pair(c, d)}
+    found = [route.link_after(hops) for hops in range(8)]
+    assert found == [(a, b), *[(b, c)] * 4, (c, d), None, None]
+
+
+def test_what_is_after_hops_of_plain_links():
+    [route] = routes(map_of({(0, 1): 100, (1, 2): 100}), peer(0).short, peer(2).short)
+    assert route.reach == (1, 2)
+    a, b, c = shorts(0, 1, 2)
+    assert [route.link_after(hops) for hops in range(3)] == [(a, b), (b, c), None]
+
+
+def test_routes_that_turn_straight_back_are_not_offered():
+    """A label from 1 begins by the link that leads there from 0."""
+    graph, (a, b, c) = map_of({(0, 1): 100}), shorts(0, 1, 2)
+    back = graph.adjacency[b][a].slot
+    turning = graph.joined([(b, c, Link(back, 0, 0.01, 1300, b"\x07"))])
+    assert routes(turning, a, c) == []
+    assert Near(turning, a).route(c) is None
+    assert len(routes(graph.joined([(b, c, Link(back + 1, 0, 0.01, 1300, b"\x07"))]), a, c)) == 1
+
+
+def test_labels_too_long_for_forwarders_are_no_links():
+    graph, (a, b, c) = map_of({(0, 1): 100}), shorts(0, 1, 2)
+    for length, count in ((63, 1), (64, 0)):
+        label = Link(5, 0, 0.01, 1300, bytes([7]) * length)
+        found = routes(graph.joined([(b, c, label)]), a, c)
+        assert len(found) == count
+    assert found == []
+
+
+@every_shape
+@every_seed
+def test_one_search_serves_many_targets(shape, seed):
+    net = network(shape, seed)
+    source, _ = net.ends()
+    suspects = {pair(*net.ends()), net.ends()[0]} - {source}
+    for avoid in (frozenset(), suspects):
+        near = Near(net.graph, source, avoid)
+        for target in net.random.sample(sorted(net.peers), min(6, len(net.peers))):
+            found = routes(net.graph, source, target, avoid)
+            route = near.route(target)
+            assert bool(route) == bool(found)
+            if route:
+                assert (route.nodes[0], route.nodes[-1]) == (source, target)
+                assert route.cost == pytest.approx(found[0].cost)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_leads_to_one_target_alone_is_added(seed):
+    net = Network(SHAPES["sparse"](16, seed), seed)
+    source, far = net.ends()
+    target = peer(99).short
+    nodes = [node for node in net.peers if node != source]
+    added = [
+        (near, target, Link(3000 + n, 0, net.random.uniform(0.0, 0.1), 1300, b"\x01"))
+        for n, near in enumerate(net.random.sample(nodes, 3))
+    ]
+    near = Near(net.graph, source)
+    route, found = near.route(target, added), routes(net.graph.joined(added), source, target)
+    assert bool(route) == bool(found)
+    if route:
+        assert route.nodes == found[0].nodes
+        assert route.label == found[0].label
+    assert near.route(target) is None
+    again, plain = near.route(far), routes(net.graph, source, far)
+    assert (again.cost if again else None) == (plain[0].cost if plain else None)
+
+
+def test_the_best_route_has_a_label_that_is_short_enough():
+    around = map_of({(n, n + 1): 0 for n in range(70)} | {(0, 70): 255})
+    a, end = shorts(0, 70)
+    assert Near(around, a).route(end).nodes == (a, end)
+    assert Near(around, a).route(a) is None
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_backups_where_some_links_lead_one_way(seed):
+    """As labels heard of do."""
+    rng = random.Random(seed)
+    net = Network(SHAPES["sparse"](14, seed), seed)
+    whole, added = net.truth.to_directed(), []
+    for n in range(12):
+        near, far = net.ends()
+        if not whole.has_edge(near, far):
+            whole.add_edge(near, far)
+            added.append((near, far, Link(3000 + n, 0, rng.uniform(0.0, 0.1), 1300, b"\x01")))
+    source, target = net.ends()
+    found = [route.nodes for route in routes(net.graph.joined(added), source, target)]
+    assert bool(found) == nx.has_path(whole, source, target)
+    if found:
+        can = {e for e in elements(found[0]) if leads_on(whole, e, source, target)}
+        assert covered(found[0], found[1:]) >= can
+
+
+def leads_on(whole, element, source, target):
+    """Whether there is a way without a node, or without a link in either direction."""
+    left = whole.copy()
+    if isinstance(element, bytes):
+        left.remove_node(element)
+    else:
+        left.remove_edges_from([element, element[::-1]])
+    return nx.has_path(left, source, target)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from rovy.address.label import MAX_SLOT
 from rovy.errors import Malformed
-from rovy.wire import control, flood
+from rovy.wire import beacon, control, flood
 from rovy.wire.control import Codecs, Peering, Probe, ProbeAnswer, Reply, Request
 from tests.unit.wire.strategies import CONTROLS, mutations
 
@@ -54,7 +54,7 @@ def test_truncation_at_every_length(message):
     assert control.parse(whole) == message
 
 
-@pytest.mark.parametrize("kind", range(flood.WANTED + 1, 256))
+@pytest.mark.parametrize("kind", range(beacon.ASKED + 1, 256))
 def test_later_types_are_passed_over(kind):
     assert control.parse(bytes((kind,)) + b"whatever") is None
 

@@ -10,11 +10,20 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from rovy.address.keys import PeerID, PrivateKey
 from rovy.address.label import Label, back_label
+from rovy.address.multiaddr import Multiaddr
+from rovy.dht.record import SignedRecord
+from rovy.errors import Malformed
 from rovy.noise.handshake import PROLOGUE, PROTOCOL, Initiator, Responder
 from rovy.noise.mac import check, mac, mac1_key, open_cookie, seal_cookie
 from rovy.noise.xeddsa import sign, verify
+from rovy.routing import anchor_gone
+from rovy.routing.anchor_neighbour import digest
+from rovy.routing.anchor_seats import rank
+from rovy.routing.beacon import Beacon, Step, Verified
+from rovy.routing.locator import Locator, LocatorLink
 from rovy.routing.record import LinkEntry, LinkRecord
-from rovy.wire import control, flood
+from rovy.wire import beacon as anchors
+from rovy.wire import control, dht, flood
 from rovy.wire.datagram import (
     COUNTER_MASK,
     DATA,
@@ -35,6 +44,7 @@ from rovy.wire.forward import (
     entry_slot,
     overwrite,
 )
+from rovy.wire.mapping import MapAnswer, MapLink, emit_ask, emit_map, parse_ask
 from rovy.wire.notice import TRACE_SIZE, Code, Notice, TraceAnswer, trace_nonce
 from rovy.wire.payload import Early, Payload
 from rovy.wire.piece import Piece, cut
@@ -73,7 +83,7 @@ def test_every_kind_is_there():
     codes = {packet["fields"]["code"] for packet in PACKETS if packet["kind"] == "notice"}
     assert codes == set(Code)
     messages = [packet["fields"].get("message", {}) for packet in PACKETS]
-    assert len({message["type"] for message in messages if message}) == 12
+    assert len({message["type"] for message in messages if message}) == 17
 
 
 @pytest.mark.parametrize("name", ["alice", "bob"])
@@ -252,17 +262,19 @@ def assert_payload(fields, plain, *, hello):
 
 def assert_message(fields, payload):
     values = {name: value for name, value in fields.items() if name != "type"}
-    for name in ("token", "body", "digest"):
+    for name in ("token", "body", "digest", "beacon", "anchor", "key", "other", "signature"):
         if name in values:
             values[name] = bytes.fromhex(values[name])
     if "names" in values:
         values["names"] = tuple(values["names"])
-    for name in ("records", "shorts"):
+    for name in ("records", "shorts", "anchors"):
         if name in values:
             values[name] = tuple(map(bytes.fromhex, values[name]))
     if "entries" in values:
         entries = values["entries"]
         values["entries"] = tuple((bytes.fromhex(e["short"]), e["sequence"]) for e in entries)
+    if "offers" in values:
+        values["entries"] = tuple(tuple(unhex(e, "anchor", "digest")) for e in values.pop("offers"))
     kind = {
         "keepalive": control.Keepalive,
         "probe": control.Probe,
@@ -276,6 +288,11 @@ def assert_message(fields, payload):
         "summary": flood.Summary,
         "listing": flood.Listing,
         "wanted": flood.Wanted,
+        "beacon": anchors.BeaconMessage,
+        "withdrawn": anchors.Withdrawn,
+        "gone": anchors.Gone,
+        "offered": anchors.Offered,
+        "asked": anchors.Asked,
     }[fields["type"]]
     message = kind(**values)
     assert control.parse(payload) == message
@@ -297,3 +314,144 @@ def test_link_record():
 
     again = LinkRecord.sign(ALICE, fields["sequence"], fields["flags"], reversed(links), number)
     assert again == record
+
+
+def test_locator():
+    fields = FILE["locator"]
+    key, short, domain, number, signature, raw = unhex(
+        fields, "key", "short", "domain", "signature_nonce", "signature", "hex"
+    )
+    anchors = tuple(locator_links(path) for path in fields["anchors"])
+    links = locator_links(fields["links"])
+    endpoints = tuple(map(Multiaddr.parse, fields["endpoints"]))
+    read = Locator.parse(raw).verify()
+    assert (read.key.key, read.short) == (key, short)
+    numbers = fields["sequence"], fields["ttl"], fields["flags"]
+    assert (read.sequence, read.ttl, read.flags) == numbers
+    assert (read.anchors, read.links, read.endpoints) == (anchors, links, endpoints)
+    assert len({len(path) for path in anchors}) == 4
+    assert raw.endswith(signature)
+    verify(key, domain, raw[:-64], signature)
+    assert Locator.sign(ALICE, *numbers, anchors, links, endpoints, number) == read
+
+
+def locator_links(fields):
+    return tuple(LocatorLink(**{**link, "node": bytes.fromhex(link["node"])}) for link in fields)
+
+
+def test_map():
+    fields = FILE["map"]
+    own, request, raw = unhex(fields, "own", "request", "hex")
+    links = tuple(
+        MapLink(**{**link, **dict(zip(("near", "far"), unhex(link, "near", "far"), strict=True))})
+        for link in fields["links"]
+    )
+    assert parse_ask(request) == fields["most"]
+    assert emit_ask(fields["most"]) == request
+    assert MapAnswer.parse(raw) == MapAnswer(links)
+    assert emit_map(own, links, fields["most"]) == raw
+
+
+@pytest.mark.parametrize("fields", FILE["beacons"], ids=lambda fields: len(fields["hops"]))
+def test_beacon(fields):
+    anchor, receiver, domain, raw = unhex(fields, "anchor", "receiver", "domain", "hex")
+    made = Beacon.begin(PeerID(anchor), fields["sequence"], fields["flags"])
+    hops = fields["hops"]
+    keys = [*(bytes.fromhex(hop["key"]) for hop in hops), receiver]
+    before = b""
+    for hop, (near, far) in zip(hops, pairwise(keys), strict=True):
+        private, number, signature = unhex(hop, "private", "signature_nonce", "signature")
+        step = Step(*(hop[name] for name in ("slot", "next_slot", "cost", "mtu")))
+        made = made.extend(PrivateKey(private), PeerID(far), step, number)
+        verify(near, domain, raw[:39] + before + step.emit() + far, signature)
+        assert made.hops[-1].signature == signature
+        before = signature
+    assert made.raw == raw
+    assert Beacon.parse(raw).verify(PeerID(receiver), Verified()) == made
+    assert digest(raw).hex() == fields["digest"]
+
+
+def test_a_golden_beacon_is_for_its_receiver_and_as_long_as_it_is():
+    short, long = (bytes.fromhex(fields["hex"]) for fields in FILE["beacons"])
+    assert (short[39], long[39]) == (1, 3)
+    with pytest.raises(Malformed):
+        Beacon.parse(long).verify(ALICE.peer_id, Verified())
+    with pytest.raises(Malformed):
+        Beacon.parse(long[:39] + b"\2" + long[40:246]).verify(BOB.peer_id, Verified())
+
+
+def test_offers_name_the_digest_of_the_golden_beacon():
+    offered = next(packet for packet in PACKETS if packet["name"] == "data: offered")
+    first = offered["fields"]["message"]["offers"][0]
+    assert first == {
+        "anchor": ALICE.peer_id.short.hex(),
+        "digest": FILE["beacons"][0]["digest"],
+    }
+
+
+def test_gone():
+    fields = FILE["gone"]
+    private, domain, number, raw = unhex(fields, "private", "domain", "signature_nonce", "hex")
+    read = control.parse(raw)
+    assert isinstance(read, anchors.Gone)
+    signed = read.key + read.other + read.sequence.to_bytes(6, "big")
+    verify(read.key, domain, signed, read.signature)
+    other = PeerID(read.other)
+    assert anchor_gone.sign(PrivateKey(private), other, read.sequence, number) == read
+    assert anchor_gone.verify(read).emit() == raw
+
+
+def test_ranks():
+    ranks = {"alice": rank(ALICE.peer_id).hex(), "bob": rank(BOB.peer_id).hex()}
+    assert FILE["ranks"] == ranks
+
+
+@pytest.mark.parametrize("fields", FILE["records"], ids=lambda fields: fields["type"])
+def test_record(fields):
+    key, body, place, domain, number, signature, raw = unhex(
+        fields, "key", "body", "place", "domain", "signature_nonce", "signature", "hex"
+    )
+    read = SignedRecord.parse(fields["type"], raw).verify()
+    said = (read.type, read.sequence, read.ttl, read.name)
+    assert said == tuple(fields[name] for name in ("type", "sequence", "ttl", "name"))
+    assert (read.key.key, read.body, read.place) == (key, body, place)
+    assert raw.endswith(signature)
+    verify(key, domain, bytes((read.type,)) + raw[:-64], signature)
+    assert SignedRecord.sign(ALICE, *said, body, number) == read
+
+
+def test_there_is_a_record_of_every_kind():
+    assert [fields["type"] for fields in FILE["records"]] == [2, 3, 128]
+
+
+@pytest.mark.parametrize("golden", FILE["dht"]["requests"], ids=lambda golden: golden["hex"][:12])
+def test_dht_request(golden):
+    fields = {n: bytes.fromhex(v) if isinstance(v, str) else v for n, v in golden["fields"].items()}
+    kind = {"ping": dht.Ping, "find": dht.Find, "store": dht.Store}[golden["request"]]
+    raw = bytes.fromhex(golden["hex"])
+    assert dht.parse_request(raw) == kind(**fields)
+    assert kind(**fields).emit() == raw
+
+
+@pytest.mark.parametrize("golden", FILE["dht"]["answers"]["found"], ids=len)
+def test_dht_found(golden):
+    values = tuple((each["type"], bytes.fromhex(each["value"])) for each in golden["values"])
+    contacts = tuple(
+        dht.Named(*unhex(each, "key", "locator", "label"), each["cost"])
+        for each in golden["contacts"]
+    )
+    raw = bytes.fromhex(golden["hex"])
+    assert dht.parse_found(raw) == dht.Found(values, contacts)
+    assert dht.Found(values, contacts).emit() == raw
+
+
+def test_dht_stored():
+    answers = [bytes.fromhex(answer) for answer in FILE["dht"]["answers"]["stored"]]
+    statuses = [dht.STORED, dht.FAR, dht.OLD, dht.QUOTA, dht.REFUSED]
+    assert list(map(dht.parse_stored, answers)) == statuses
+
+
+def test_the_values_of_golden_answers_are_the_golden_ones():
+    values = FILE["dht"]["answers"]["found"][2]["values"]
+    known = {1: FILE["locator"]["hex"], **{r["type"]: r["hex"] for r in FILE["records"]}}
+    assert {each["type"]: each["value"] for each in values} == known
