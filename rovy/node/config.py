@@ -6,6 +6,7 @@ from rovy.address.keys import PeerID
 from rovy.address.multiaddr import Endpoint, Multiaddr
 from rovy.address.target import RoutedAddr
 from rovy.noise.handshake import NO_PSK
+from rovy.routing.map import NEAREST
 from rovy.session.guard import Limits
 
 PORT = 1312
@@ -36,6 +37,12 @@ class NodeConfig:
     """These nodes get none."""
     limits: Limits = field(default_factory=Limits)
     """Work done for handshakes."""
+    map_size: int = NEAREST
+    """Nodes nearby whose links are known; beyond them anchors and the DHT lead (16 to 128)."""
+    anchors: tuple[PeerID, ...] = ()
+    """Nodes that are anchors whatever their rank, at most 4: the same on all nodes, or nearly."""
+    publish_addresses: bool = False
+    """Whether the locator tells everybody the node's public addresses."""
     ip6: bool = False
     """Whether IPv6 packets of other nodes are taken: where an interface is there for them."""
     notice_rate: float = 50.0

@@ -5,10 +5,10 @@ docs/protocol/ip6.md
 
 import asyncio
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 
-from rovy.address.keys import PeerID, address_text
+from rovy.address.keys import PeerID
 from rovy.address.path import Routed
 from rovy.buckets import TokenBucket
 from rovy.dataplane.types import Held, PacketHeld
@@ -18,7 +18,7 @@ from rovy.fcnet.icmp6 import Code
 from rovy.io.base import Interface
 from rovy.node.engine import Engine
 from rovy.node.notices import Notices
-from rovy.node.waiters import LOOK_EVERY, LOOKING, Waiters
+from rovy.node.waiters import Waiters
 from rovy.session.session import Session
 from rovy.wire.ip6 import DESTINATION, HEADER, HOP_LIMIT, squeeze
 
@@ -34,6 +34,8 @@ REMEMBERED = 1024
 """Failures remembered; the oldest gives way."""
 SETTLING = 0.02
 """Seconds until a packet is tried again that may be too long only for what is known so far."""
+UNKNOWN = ("no route", "busy")
+"""Reasons for which there is no route, rather than no answer along one."""
 TRACES = 64
 """Hops asked for their names at a time."""
 TRACE_PATIENCE = 1.0
@@ -58,11 +60,11 @@ class Edge:
         interface: Interface,
         waiters: Waiters,
         notices: Notices,
-        whose: Callable[[bytes], PeerID | None],
+        find: Callable[[bytes], Awaitable[PeerID]],
         told: Callable[[str], None],
     ) -> None:
         self._own, self._engine, self.interface = own, engine, interface
-        self._waiters, self._notices, self._whose, self._told = waiters, notices, whose, told
+        self._waiters, self._notices, self._find, self._told = waiters, notices, find, told
         self._parked: dict[bytes, Parked] = {}
         self._failed: OrderedDict[bytes, tuple[float, Code]] = OrderedDict()
         self._settling: deque[bytes] = deque(maxlen=PARKED * 4)
@@ -142,19 +144,10 @@ class Edge:
             peer = await self._find(address)
             await self._waiters.open(peer, [], PATIENCE)
         except RovyError as error:
-            none = isinstance(error, Unreachable) and error.reason == "no route"
+            none = isinstance(error, Unreachable) and error.reason in UNKNOWN
             self._give_up(address, Code.NO_ROUTE if none else Code.ADDRESS)
         else:
             self._engine.transmit(list(self._parked.pop(address).packets))
-
-    async def _find(self, address: bytes) -> PeerID:
-        """Whose address that is; the map may be about to learn it."""
-        for _ in range(round(LOOKING / LOOK_EVERY)):
-            peer = self._whose(address)
-            if peer:
-                return peer
-            await asyncio.sleep(LOOK_EVERY)
-        raise Unreachable("no route", f"{address_text(address)} is not in the map")
 
     def _give_up(self, address: bytes, code: Code) -> None:
         self._failed[address] = self._engine.now(), code

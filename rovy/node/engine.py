@@ -184,10 +184,12 @@ class Engine:
         self._seal(session, index, payloads, path, now)
         self._pump(now)
 
-    def tell(self, session: Session, message: Control, path: Path | None = None) -> None:
-        """Send a control message."""
+    def tell(
+        self, session: Session, message: Control, path: Path | None = None, *, quiet: bool = False
+    ) -> None:
+        """Send a control message; `quiet`: nobody minds if it stays without an answer."""
         now = self.now()
-        self._control_out(session, message, path, now)
+        self._control_out(session, message, path, now, quiet=quiet)
         self._pump(now)
 
     def ping(self, session: Session, probe: control.Probe, path: Path | None) -> None:
@@ -253,13 +255,19 @@ class Engine:
             self._take(sealed, now)
 
     def _control_out(
-        self, session: Session, message: Control, path: Path | None, now: float
+        self,
+        session: Session,
+        message: Control,
+        path: Path | None,
+        now: float,
+        *,
+        quiet: bool = False,
     ) -> None:
         """Only requests and replies count as traffic: probes have their own repetition."""
         if isinstance(message, control.Probe):
             self._probe_out(session, message, path, now, expects=False)
             return
-        expects = isinstance(message, control.Request | control.Reply)
+        expects = isinstance(message, control.Request | control.Reply) and not quiet
         self._seal(session, CONTROL, [message.emit()], path, now, expects=expects)
 
     def _probe_out(
@@ -367,7 +375,6 @@ class Engine:
         elif self.codecs[codec - 1] == IP6:
             self._take(self.dataplane.expand(session.id, payload), now)
         elif self.codecs[codec - 1] == PIECE:
-            self.sessions.used(session, now)
             whole = session.pieces.add(piece.Piece.parse(payload), now)
             if whole:
                 self._whole(session, whole, path, now)
@@ -383,6 +390,7 @@ class Engine:
         elif whole[0] > len(self.codecs) or self.codecs[whole[0] - 1] in (FORWARD, PIECE):
             self.counts["malformed payload"] += 1
         else:
+            self.sessions.used(session, now)
             self._payload(session, whole[0], whole[1:], path, now)
 
     def _notice(self, datagram: bytes, path: Path) -> None:

@@ -117,6 +117,124 @@ class MapInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class StepInfo:
+    """One question of a lookup."""
+
+    peer: PeerID
+    """Who was asked."""
+    route: str
+    """Over which way: a label, or a direct path."""
+    shared: int
+    """Bits its id has in common with the target, from the first on."""
+    rtt: float | None
+    """Seconds to the answer; None where none came."""
+    result: str
+    """`value`, `contacts`, `no answer`, `refused` or `bad answer`."""
+    contacts: int
+    """How many new nodes it named."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocatorInfo:
+    """What a node told of where it is."""
+
+    peer: PeerID
+    sequence: int
+    """Milliseconds since 1970."""
+    ttl: int
+    """Seconds."""
+    anchors: tuple[tuple[bytes, ...], ...]
+    """Paths by shorts, from an anchor to the node before it; empty: it is an anchor itself."""
+    links: tuple[bytes, ...]
+    """Shorts of peers."""
+    endpoints: tuple[str, ...]
+    """Multiaddrs."""
+    size: int
+    """Bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookupInfo:
+    """What a lookup brought."""
+
+    target: bytes
+    """20 bytes."""
+    bits: int
+    """How many of them count: 160, or 120 for an address."""
+    locator: LocatorInfo | None
+    nearest: tuple[PeerID, ...]
+    """The nodes nearest to the target that answered."""
+    steps: tuple[StepInfo, ...]
+    took: float
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordInfo:
+    """A signed record that the network keeps."""
+
+    kind: str
+    """`name`, `service`, or a number from 128 on."""
+    peer: PeerID
+    """Who signed it."""
+    name: str
+    body: bytes
+    sequence: int
+    """Milliseconds since 1970."""
+    ttl: int
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class PutInfo:
+    """Who took a record."""
+
+    stored: int
+    """Nodes that keep it now."""
+    asked: int
+    refused: dict[str, int]
+    """By reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorInfo:
+    """A node that all know a way to."""
+
+    peer: PeerID
+    state: str
+    """`seated`, `candidate`, or `self`."""
+    hops: int
+    cost: float
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class DhtInfo:
+    """The DHT, as this node sees it."""
+
+    contacts: int
+    buckets: int
+    values: dict[str, int]
+    """Values kept for others, by kind: `locator`, `name`, `service`, numbers."""
+    published: int
+    """Own values."""
+    size: float | None
+    """Nodes in the network, estimated; None: not known yet."""
+    exact: bool
+    """Whether the size is counted, since the map is the whole network."""
+    lookups: int
+    found: int
+    requests: int
+    """Sent in lookups and upkeep."""
+    unanswered: int
+    answered: dict[str, int]
+    """Requests of others, by type."""
+    joined: bool
+    """Whether a lookup of the own id succeeded."""
+    anchors: tuple[AnchorInfo, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class MapLink:
     """A link of a node, as the map has it."""
 

@@ -10,8 +10,8 @@ from rovy.errors import UsageError
 from rovy.node.engine import Engine
 from rovy.node.peerings import Peerings
 from rovy.routing.cost import HOP
-from rovy.routing.flood import Flood
-from rovy.routing.map import LinkMap, LinkName
+from rovy.routing.flood import Flood, Neighbour
+from rovy.routing.map import NEAREST, LinkMap, LinkName
 from rovy.session.const import DEFAULT_RTT
 from rovy.session.session import NEVER, Session
 from rovy.wire.datagram import DATA_FIXED
@@ -35,8 +35,12 @@ class Mapper:
         changed: Callable[[frozenset[LinkName]], None],
         *,
         sequence: int = 0,
+        nearest: int = NEAREST,
     ) -> None:
         self._engine, self._peerings, self._changed = engine, peerings, changed
+        self.linked: Callable[[PeerID, Neighbour], None] = lambda peer, neighbour: None
+        """Hears which peering is up, or was measured again."""
+        self.unlinked: Callable[[PeerID], None] = lambda peer: None
         self._peers: dict[bytes, PeerID] = {}
         self._looks: dict[PeerID, int] = {}
         self.flood = Flood(
@@ -45,6 +49,7 @@ class Mapper:
             wall=engine.wall,
             random=engine.random,
             sequence=sequence,
+            nearest=nearest,
         )
         loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -71,13 +76,16 @@ class Mapper:
         if peering is None or session is None or not peering.their_slot or not session.direct:
             self._looks.pop(peer, None)
             self._peers.pop(peer.short, None)
-            self.flood.unlink(peer.short, now)
+            if peer.short in self.flood.neighbours:
+                self.flood.unlink(peer.short, now)
+                self.unlinked(peer)
         elif self._measured(session):
             self._peers[peer.short] = peer
             rtt = _rtt(session)
             cost = (DEFAULT_RTT if rtt is None else rtt) / 2 + HOP
             mtu = min(session.direct[1] - DATA_FIXED, 0xFFFF)
             self.flood.link(peer.short, peering.slot, peering.their_slot, cost, mtu, now)
+            self.linked(peer, self.flood.neighbours[peer.short])
         self._pump()
 
     def on_message(self, session: Session, message: Flooded) -> None:

@@ -7,10 +7,10 @@ async with Node(PrivateKey.generate(os.urandom)) as node:
 
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import fields, replace
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from rovy.address.keys import PeerID, PrivateKey
 from rovy.address.label import Label
@@ -21,12 +21,17 @@ from rovy.forwarder import SlotTable
 from rovy.io.base import Interface, LocalSocket, Underlay
 from rovy.node.config import CHANGEABLE, NodeConfig
 from rovy.node.events import (
+    DhtInfo,
+    LookupInfo,
     MapInfo,
     MapNode,
     NodeEvent,
+    PutInfo,
+    RecordInfo,
     RouteInfo,
     SessionInfo,
     Stats,
+    StepInfo,
     Traced,
 )
 from rovy.node.ping import Pong
@@ -36,6 +41,7 @@ from rovy.wire.payload import is_name
 
 TIMEOUT = 10.0
 Handler = Callable[[PeerID, bytes], Awaitable[None] | None]
+Trace = Callable[[StepInfo], None]
 H = TypeVar("H", bound=Callable[..., object])
 
 
@@ -51,6 +57,7 @@ class Node:
         slots: SlotTable | None = None,
         stamp_bound: int = 0,
         sequence: int = 0,
+        dht_state: Mapping[str, Any] | None = None,
         interface: Interface | None = None,
         wall: Callable[[], float] = time.time,
         random: Callable[[int], bytes] = os.urandom,
@@ -63,6 +70,7 @@ class Node:
         self._slots = slots or SlotTable()
         self._stamp_bound, self._wall, self._random = stamp_bound, wall, random
         self._sequence, self._interface = sequence, interface
+        self._dht_state = dict(dht_state or {})
         if interface:
             self.config = replace(self.config, ip6=True)
         self._handlers: dict[str, Handler] = {}
@@ -90,6 +98,7 @@ class Node:
             stamp_bound=self._stamp_bound,
             sequence=self._sequence,
             interface=self._interface,
+            dht_state=self._dht_state,
         )
         for codec, handler in self._handlers.items():
             services.handle(codec, handler)
@@ -110,8 +119,9 @@ class Node:
     ) -> None:
         services, self._services = self._services, None
         if services:
+            self._dht_state = services.beyond.dht.save()
             await services.close()
-            self._sequence = services.mapper.flood.sequence
+            self._sequence = services.sequence
         if self._underlay:
             await self._underlay.close()
 
@@ -217,12 +227,58 @@ class Node:
         label = Label.parse(label) if isinstance(label, str) else label
         return await self._running.notices.trace(label, timeout)
 
-    async def resolve(self, target: str | Target, *, timeout: float = TIMEOUT) -> list[RouteInfo]:
+    async def resolve(
+        self,
+        target: str | Target,
+        *,
+        timeout: float = TIMEOUT,
+        dht: bool = False,
+        trace: Trace | None = None,
+    ) -> list[RouteInfo]:
         """Ways to a node, the one in use first, once a handshake has proved that one leads there.
 
-        Empty for the node itself. Raises `Unreachable` where no way is known or nobody answers.
+        `dht`: ask the DHT even where the way is known, and tell `trace` of each step. Empty for the
+        node itself. Raises `Unreachable` where no way is found or nobody answers.
         """
+        if dht:
+            await self.lookup(target, timeout=timeout, trace=trace)
         return await self._running.resolve(_target(target), timeout)
+
+    async def lookup(
+        self,
+        target: str | Target | bytes,
+        *,
+        timeout: float = TIMEOUT,
+        trace: Trace | None = None,
+    ) -> LookupInfo:
+        """Look a node up in the DHT, whatever is known here; `bytes`: any id of 20 bytes.
+
+        Its `locator` is None where nobody knows it. `UsageError` where the target is no id.
+        """
+        name = target if isinstance(target, bytes) else _target(target)
+        return await self._running.finder.lookup(name, timeout, trace)
+
+    async def dht_get(
+        self, kind: str, name: str, peer: PeerID | str, *, timeout: float = TIMEOUT
+    ) -> RecordInfo:
+        """What a node has said under a name. Raises `Unreachable` where nobody keeps it.
+
+        `kind`: `name`, `service`, or a number from 128 to 255.
+        """
+        return await self._running.finder.get(kind, name, _peer(peer), timeout)
+
+    async def dht_put(
+        self, kind: str, name: str, body: bytes, *, ttl: int, timeout: float = TIMEOUT
+    ) -> PutInfo:
+        """Say something under a name, signed, for `ttl` seconds, of at most 1024 bytes.
+
+        It is published anew while the node runs. Raises `UsageError` for what has no room.
+        """
+        return await self._running.finder.put(kind, name, body, ttl, timeout)
+
+    def dht_info(self) -> DhtInfo:
+        """The DHT as this node sees it."""
+        return self._running.finder.info()
 
     async def traceroute(self, target: str | Target, *, timeout: float = 2.0) -> Traced:
         """Who stands at every hop of the route to a node, each asked 3 times, and how far it is.
@@ -287,7 +343,11 @@ class Node:
     @property
     def sequence(self) -> int:
         """The highest one its link records have used: to be written down likewise."""
-        return self._services.mapper.flood.sequence if self._services else self._sequence
+        return self._services.sequence if self._services else self._sequence
+
+    def dht_state(self) -> dict[str, Any]:
+        """Contacts and own records: to be written down now and then, and at the end."""
+        return self._services.beyond.dht.save() if self._services else self._dht_state
 
     @property
     def _running(self) -> Services:

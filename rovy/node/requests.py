@@ -31,6 +31,8 @@ FIRST_REPEAT = 0.3
 log = logging.getLogger(__name__)
 
 Answerer = Callable[[PeerID, bytes], bytes | Awaitable[bytes]]
+EarlyAnswerer = Callable[[PeerID, bytes], bytes | None]
+"""None where the answer has to wait for the session."""
 
 
 @dataclass(slots=True)
@@ -46,8 +48,10 @@ class Requests:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.answerers: dict[str, Answerer] = {}
-        self.early: set[str] = set()
-        """Codecs whose requests may ride in a hello: idempotent reads, answered at once."""
+        self.early: dict[str, EarlyAnswerer] = {}
+        """By codec, for requests that ride in a hello: idempotent reads, answered at once."""
+        self.light: set[str] = set()
+        """Codecs whose requests do not count as use of a session: they need no backup routes."""
         self._waiting: dict[tuple[int, int], asyncio.Future[Reply]] = {}
         self._seen: dict[int, _Seen] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -55,7 +59,7 @@ class Requests:
 
     def answer_early(self, peer: PeerID, codec: str, body: bytes) -> bytes | None:
         """Answer a request from a hello; None where it has to wait for the session."""
-        answerer = self.answerers.get(codec) if codec in self.early else None
+        answerer = self.early.get(codec)
         if answerer is None:
             return None
         try:
@@ -65,7 +69,7 @@ class Requests:
         except Exception:
             log.exception("the handler of %s failed", codec)
             return bytes((FAILED,))
-        return bytes((OK,)) + answer if isinstance(answer, bytes) else None
+        return bytes((OK,)) + answer if answer is not None else None
 
     async def request(self, session: Session, codec: str, body: bytes, timeout: float) -> bytes:
         """Ask the peer. Raises `Unreachable` where it does not answer or says why not."""
@@ -84,11 +88,12 @@ class Requests:
 
     def on_request(self, session: Session, request: Request) -> None:
         """A request arrived: handle it, or repeat the answer."""
+        self._use(session, request.codec)
         seen = self._seen.setdefault(session.id, _Seen()).replies
         if request.id in seen:
             reply = seen[request.id]
             if reply:
-                self._tell(session, reply)
+                self._tell(session, reply, request.codec)
             return
         answerer = self.answerers.get(request.codec)
         if answerer is None or len(self._tasks) >= RUNNING:
@@ -127,12 +132,16 @@ class Requests:
         active = session.paths.active
         wait = max(FIRST_REPEAT, 2 * (active.rtt or 0.0) if active else 0.0)
         while True:
-            self._engine.sessions.used(session, self._engine.now())
+            self._use(session, message.codec)
             self._engine.tell(session, message)
             done, _ = await asyncio.wait((future,), timeout=wait)
             if done:
                 return future.result()
             wait = min(wait * 1.7, 5.0)
+
+    def _use(self, session: Session, codec: str) -> None:
+        if codec not in self.light:
+            self._engine.sessions.used(session, self._engine.now())
 
     async def _work(self, session: Session, request: Request, answerer: Answerer) -> None:
         try:
@@ -147,11 +156,12 @@ class Requests:
         if self._engine.sessions.get(session.id) is not session:
             return
         self._seen.setdefault(session.id, _Seen()).replies[request.id] = reply
-        self._tell(session, reply)
+        self._tell(session, reply, request.codec)
 
-    def _tell(self, session: Session, reply: Reply) -> None:
+    def _tell(self, session: Session, reply: Reply, codec: str) -> None:
+        """Who asked lightly asks again where no answer comes: it needs no other watch."""
         try:
-            self._engine.tell(session, reply)
+            self._engine.tell(session, reply, quiet=codec in self.light)
         except RovyError:
             self._engine.tell(session, Reply(reply.id, TOO_LONG, b""))
 

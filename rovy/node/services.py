@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any
 
 from rovy.address.keys import PeerID, PrivateKey
 from rovy.address.label import Label
@@ -15,10 +16,12 @@ from rovy.dataplane.types import PacketHeld, Refused
 from rovy.errors import Unreachable, UsageError
 from rovy.forwarder import SlotTable
 from rovy.io.base import Interface, LocalSocket, Underlay
+from rovy.node.beyond import Beyond
 from rovy.node.config import NodeConfig
 from rovy.node.edge import Edge
 from rovy.node.engine import Engine, Hooks
 from rovy.node.events import MapInfo, NodeEvent, RouteInfo, SessionInfo, Stats, Traced
+from rovy.node.finder import Finder
 from rovy.node.infos import session_info
 from rovy.node.keeper import Keeper
 from rovy.node.mapper import Mapper
@@ -30,6 +33,8 @@ from rovy.node.router import Router
 from rovy.node.traceroute import Traceroutes
 from rovy.node.waiters import Waiters
 from rovy.node.ways import Ways
+from rovy.routing.atlas import Atlas
+from rovy.routing.map import LinkName
 from rovy.session.events import (
     Action,
     CameIntoUse,
@@ -42,11 +47,14 @@ from rovy.session.events import (
     VersionMismatch,
 )
 from rovy.session.session import NEVER, Session
+from rovy.wire.beacon import Asked, BeaconMessage, Gone, Offered, Withdrawn
 from rovy.wire.control import Control, Peering, ProbeAnswer, Reply, Request
 from rovy.wire.flood import Listing, Records, Summary, Wanted
 from rovy.wire.notice import Notice
 
 UNREAD = 1000
+FINDING = 5.0
+"""Seconds that a packet's destination is looked for."""
 log = logging.getLogger(__name__)
 
 
@@ -65,6 +73,7 @@ class Services(Hooks):
         stamp_bound: int,
         sequence: int,
         interface: Interface | None,
+        dht_state: Mapping[str, Any],
     ) -> None:
         self._own, self._config = private.peer_id, config
         self.engine = Engine(
@@ -91,13 +100,37 @@ class Services(Hooks):
             self.engine,
             private,
             self.peerings,
-            lambda gone: self.router.changed(gone),
+            self._map_changed,
             sequence=sequence,
+            nearest=config.map_size,
         )
-        self.router = Router(self.engine, self.mapper, self.notices)
+        atlas = Atlas(self._own.short)
+        self.router = Router(self.engine, self.mapper, atlas, self.notices)
         self.keeper = Keeper(self.engine, self.peerings)
-        self.waiters = Waiters(self.engine, self.keeper, self.router.paths)
+        self.waiters = Waiters(
+            self.engine,
+            self.keeper,
+            self.router.paths,
+            lambda peer, timeout, again: self.beyond.resolver.learn(peer, timeout, again),
+        )
+        self.beyond = Beyond(
+            private,
+            config,
+            self.engine,
+            self.mapper,
+            atlas,
+            self.router,
+            self.requests,
+            self.waiters,
+            self.keeper,
+            self.notices,
+            self._whose,
+            self._accept,
+            sequence=sequence,
+            state=dht_state,
+        )
         self.ways = Ways(self._own, self.engine, self.mapper, self.router, self.peerings)
+        self.finder = Finder(private, self.engine, self.mapper, self.beyond)
         self.edge = (
             Edge(
                 self._own,
@@ -105,7 +138,7 @@ class Services(Hooks):
                 interface,
                 self.waiters,
                 self.notices,
-                self._whose,
+                lambda address: self.beyond.resolver.by_address(address, FINDING, program=True),
                 self._interface_changed,
             )
             if interface
@@ -122,6 +155,7 @@ class Services(Hooks):
     def start(self, sockets: list[LocalSocket]) -> None:
         """The sockets are open: packets can go out."""
         self.keeper.sockets = {socket.is_v6: socket for socket in reversed(sockets)}
+        self.beyond.start()
         if self.edge:
             self.edge.interface.open(self._own.address, self.edge)
 
@@ -129,6 +163,7 @@ class Services(Hooks):
         """Tell the peers, stop everything."""
         if self.edge:
             await self.edge.close()
+        await self.beyond.close()
         await self.router.close()
         self.mapper.close()
         await self.keeper.close()
@@ -158,7 +193,7 @@ class Services(Hooks):
             raise UsageError("an early answer has to be a plain function")
         self.requests.answerers[codec] = answerer
         if early:
-            self.requests.early.add(codec)
+            self.requests.early[codec] = answerer  # type: ignore[assignment]
 
     def deliver_own(self, codec: str, payload: bytes) -> None:
         """Hand a payload to ourselves."""
@@ -172,7 +207,7 @@ class Services(Hooks):
             peer = await self.notices.trace(target, timeout)
             return peer, [Routed(target)] if target.data else []
         if isinstance(target, NodeAddress):
-            return self._by_address(target), []
+            return await self.beyond.resolver.by_address(target.packed, timeout), []
         if isinstance(target, PeerID):
             return target, []
         if target.peer is None:
@@ -311,11 +346,11 @@ class Services(Hooks):
                 self.mapper.refresh(session.peer)
             case Records() | Summary() | Listing() | Wanted():
                 self.mapper.on_message(session, message)
+            case BeaconMessage() | Withdrawn() | Gone() | Offered() | Asked():
+                self.beyond.anchoring.on_message(session, message)
             case Request():
-                self.engine.sessions.used(session, self.engine.now())
                 self.requests.on_request(session, message)
             case Reply():
-                self.engine.sessions.used(session, self.engine.now())
                 self.requests.on_reply(session, message)
             case _:
                 return False
@@ -342,6 +377,7 @@ class Services(Hooks):
                 session = self.engine.sessions.get(number)
                 if session:
                     self.router.supply(session)
+                    self.beyond.exchange.came_into_use(session)
             case PathFailed(number, peer, path, silent):
                 session = self.engine.sessions.get(number)
                 if session:
@@ -376,6 +412,11 @@ class Services(Hooks):
         if self.edge:
             self.edge.held(held)
 
+    @property
+    def sequence(self) -> int:
+        """The highest one that records, beacons and locators of this node have used."""
+        return max(self.mapper.flood.sequence, self.beyond.sequence)
+
     # Inside
 
     def _interface_changed(self, problem: str) -> None:
@@ -394,17 +435,15 @@ class Services(Hooks):
             self.engine.sessions.close(session, self.engine.now())
             self.engine.pump()
 
-    def _by_address(self, address: NodeAddress) -> PeerID:
-        peer = self._whose(address.packed)
-        if peer is None:
-            raise Unreachable("no route", f"{address} is not in the map: is its node up?")
-        return peer
+    def _map_changed(self, gone: frozenset[LinkName]) -> None:
+        self.router.changed(gone)
+        self.beyond.map_changed()
 
     def _whose(self, address: bytes) -> PeerID | None:
         """The node of an address, 16 bytes, where it is known here."""
         if self._own.address == address:
             return self._own
-        known = self.mapper.by_address(address)
+        known = self.mapper.by_address(address) or self.router.by_address(address)
         peers = (session.peer for session in self.engine.sessions)
         return known or next((peer for peer in peers if peer.address == address), None)
 
@@ -413,6 +452,7 @@ class Services(Hooks):
         if session is None:
             return
         self.keeper.reached(session)
+        self.beyond.dht.contact_proved(peer, None)
         if first:
             self._tell("session_established", peer, str(session.path or ""))
         self.peerings.refresh(session)
@@ -423,6 +463,7 @@ class Services(Hooks):
         self.requests.forget(number)
         self.peerings.drop(peer, reason)
         self.router.closed(number)
+        self.beyond.exchange.closed(number)
         self._tell("session_closed", peer, reason)
         self.waiters.closed(number, peer, reason)
         self.keeper.lost(peer, reason)

@@ -1,19 +1,22 @@
 """Waiting for sessions: whoever wants to send, and requests that ride in a hello."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
 
 from rovy.address.keys import PeerID
 from rovy.address.path import Path
-from rovy.errors import Unreachable
+from rovy.errors import RovyError, Unreachable
 from rovy.node.engine import Engine
 from rovy.node.keeper import Keeper
+from rovy.session.const import IDLE
 from rovy.session.session import Session
 from rovy.wire.payload import Early
 
-LOOKING = 1.0
-"""Seconds that a node may be unknown before it counts as unreachable."""
-LOOK_EVERY = 0.05
+DOUBT = 1.0
+"""Seconds that a hello stays unanswered before newer ways are looked for."""
+LIGHT_IDLE = 30.0
+"""Seconds that a session stays open which was opened for a question or two."""
 MAX_EARLY = 512
 """Bytes of a request that may ride in a hello."""
 
@@ -22,9 +25,14 @@ class Waiters:
     """Opens sessions on demand and wakes who waits for them."""
 
     def __init__(
-        self, engine: Engine, keeper: Keeper, ways: Callable[[PeerID], list[Path]]
+        self,
+        engine: Engine,
+        keeper: Keeper,
+        ways: Callable[[PeerID], list[Path]],
+        learn: Callable[[PeerID, float, bool], Awaitable[None]],
     ) -> None:
-        self._engine, self._keeper, self._ways = engine, keeper, ways
+        self._engine, self._keeper = engine, keeper
+        self._ways, self._learn = ways, learn
         self._opening: dict[PeerID, list[asyncio.Future[Session]]] = {}
         self._early: dict[int, asyncio.Future[bytes | None]] = {}
 
@@ -38,19 +46,38 @@ class Waiters:
         request: Early | None = None,
     ) -> Session:
         """A session that can send. Raises `Unreachable`."""
-        sessions = self._engine.sessions
-        session = sessions.with_peer(peer)
+        session = self._engine.sessions.with_peer(peer)
         if session and not paths and session.sending and session.path:
+            session.idle = IDLE
             return session
         known = self._known(peer, paths)
+        deadline = self._engine.now() + timeout
         if session is None and not known:
-            known = await self._learn_ways(peer, timeout)
-        now = self._engine.now()
-        session = sessions.connect(peer, known, now, psk=psk, request=request)
-        self._engine.pump()
+            await self._learn(peer, timeout, False)
+            known = self._known(peer, paths)
+        session = self._connect(peer, known, psk, request)
         if session.sending and session.path:
             return session
-        return await self._wait(peer, timeout)
+        further = asyncio.create_task(self._look_further(peer, deadline))
+        try:
+            return await self._wait(peer, deadline - self._engine.now())
+        finally:
+            further.cancel()
+
+    async def open_lightly(self, peer: PeerID, paths: Sequence[Path], timeout: float) -> Session:
+        """A session for a question or two, along these paths only. Raises `Unreachable`."""
+        session = self._engine.sessions.with_peer(peer)
+        if session and session.sending and session.path:
+            return session
+        if session is None and not paths:
+            raise Unreachable("no route", f"no route to {peer} is known")
+        session = self._lightly(peer, paths, None)
+        if session.sending and session.path:
+            return session
+        try:
+            return await self._wait(peer, timeout)
+        finally:
+            self._abandon(session)
 
     async def ask_early(
         self, peer: PeerID, codec: str, payload: bytes, timeout: float
@@ -59,23 +86,20 @@ class Waiters:
         paths = self._known(peer, [])
         if self._engine.sessions.with_peer(peer) or len(payload) > MAX_EARLY or not paths:
             return None
-        opening = asyncio.create_task(
-            self.open(peer, paths, timeout, request=Early(codec, payload))
-        )
-        await asyncio.sleep(0)  # now the hello is out, and the session has its number
-        session = self._engine.sessions.with_peer(peer)
-        answer: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
-        if session is None or session.opening is None:
-            answer.set_result(None)
-        else:
-            self._early[session.id] = answer
+        session = self._connect(peer, paths, None, Early(codec, payload))
+        return await self._early_answer(session, timeout)
+
+    async def ask_lightly(
+        self, peer: PeerID, paths: Sequence[Path], codec: str, payload: bytes, timeout: float
+    ) -> bytes | None:
+        """The same for a question or two, along these paths only."""
+        if self._engine.sessions.with_peer(peer) or len(payload) > MAX_EARLY or not paths:
+            return None
+        session = self._lightly(peer, paths, Early(codec, payload))
         try:
-            await opening
-            return await answer
+            return await self._early_answer(session, timeout)
         finally:
-            opening.cancel()
-            if session:
-                self._early.pop(session.id, None)
+            self._abandon(session)
 
     def opened(self, session: Session) -> None:
         """Whoever waits for the session can send now."""
@@ -96,16 +120,52 @@ class Waiters:
             if not future.done():
                 future.set_exception(Unreachable(reason, f"{peer}: {reason}"))
 
-    async def _learn_ways(self, peer: PeerID, timeout: float) -> list[Path]:
-        """Wait for a map that is young to learn a way. Raises `Unreachable`."""
-        waited = 0.0
-        while not (known := self._known(peer, [])):
-            if waited >= min(timeout, LOOKING):
-                text = f"no route to {peer} is known; its address or a label would lead there"
-                raise Unreachable("no route", text)
-            await asyncio.sleep(LOOK_EVERY)
-            waited += LOOK_EVERY
-        return known
+    def _connect(
+        self, peer: PeerID, paths: Sequence[Path], psk: bytes | None, request: Early | None
+    ) -> Session:
+        now = self._engine.now()
+        session = self._engine.sessions.connect(peer, paths, now, psk=psk, request=request)
+        session.idle = IDLE
+        self._engine.pump()
+        return session
+
+    def _lightly(self, peer: PeerID, paths: Sequence[Path], request: Early | None) -> Session:
+        """One that ends soon, unless it is opened for more meanwhile."""
+        fresh = self._engine.sessions.with_peer(peer) is None
+        session = self._connect(peer, paths, None, request)
+        session.idle = LIGHT_IDLE if fresh else session.idle
+        return session
+
+    def _abandon(self, session: Session) -> None:
+        """Knock no longer where nobody opens, unless somebody else wants to get in."""
+        light = session.idle == LIGHT_IDLE and not session.kept
+        if light and not session.sending and not self._opening.get(session.peer):
+            self._engine.sessions.finish(session.id, "timeout")
+            self._engine.pump()
+
+    async def _early_answer(self, session: Session, timeout: float) -> bytes | None:
+        """What the response brings; None where the request has to be asked again."""
+        if session.opening is None:
+            return None
+        answer: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+        self._early[session.id] = answer
+        opened = asyncio.create_task(self._wait(session.peer, timeout))
+        try:
+            await opened
+            return await answer
+        finally:
+            opened.cancel()
+            self._early.pop(session.id, None)
+
+    async def _look_further(self, peer: PeerID, deadline: float) -> None:
+        """While nobody answers along what is known, look for newer ways."""
+        await asyncio.sleep(DOUBT)
+        with contextlib.suppress(RovyError):
+            await self._learn(peer, deadline - self._engine.now(), True)
+            session = self._engine.sessions.with_peer(peer)
+            fresh = [path for path in self._ways(peer) if session and path not in session.hints]
+            if fresh and session and not session.sending:
+                self._connect(peer, fresh, None, None)
 
     def _known(self, peer: PeerID, paths: Sequence[Path]) -> list[Path]:
         """Ways to try, the best first: those named, those of the map, those that once worked."""

@@ -56,10 +56,8 @@ class Ways:
 
     def hops(self, label: Label, end: PeerID | None) -> tuple[PeerID | None, ...]:
         """Who stands where along a label, at last `end`; None where the map does not say."""
-        nodes = self._mapper.follow(label)
-        if nodes is None:
-            return (None,) * (label.hops - 1) + (end,)
-        return tuple(self._peer(short) for short in nodes[1:])
+        nodes = self._router.nodes(label)
+        return (*nodes[:-1], end or nodes[-1]) if nodes else ()
 
     def nodes(self) -> list[MapNode]:
         """The nodes that links of the map lead to, the nearest first: this one."""

@@ -26,6 +26,8 @@ class Session:
     state: State = State.IDLE
     kept: bool = False
     """Whether it is opened again whenever it ends, and its paths probed at rest."""
+    idle: float = IDLE
+    """Seconds without a payload of its user's after which it ends, unless it is kept."""
     used_at: float = 0.0
     """When it last carried a payload of its user's."""
     hints: dict[Path, None] = field(default_factory=dict)
@@ -125,7 +127,7 @@ class Session:
                 times.append(max(self.rekey_at(), now + 0.05))
             times.append(self.paths.next_due(self.probing(now)))
         if not self.kept and self.state not in ASKING:
-            times.append(max(self.used_at, self.created) + IDLE)
+            times.append(max(self.used_at, self.created) + self.idle)
         return min(times)
 
 

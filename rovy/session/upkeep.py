@@ -6,7 +6,7 @@ docs/protocol/paths.md, docs/protocol/sessions.md
 from rovy.address.path import Path, Routed
 from rovy.session.answering import Answering
 from rovy.session.asking import Asking
-from rovy.session.const import IDLE, REFUSE_AFTER, REKEY_AFTER_MESSAGES, RESTART
+from rovy.session.const import REFUSE_AFTER, REKEY_AFTER_MESSAGES, RESTART
 from rovy.session.core import Core
 from rovy.session.events import PathFailed
 from rovy.session.mtu import PROBE as CHALLENGE
@@ -97,7 +97,7 @@ class Upkeep:
                 return True
             if not self._asking.retry(session, now):
                 return self._give_up(session, now)
-        idle = now - max(session.used_at, session.created) >= IDLE
+        idle = now - max(session.used_at, session.created) >= session.idle
         unasked = not session.kept and session.state not in ASKING
         if (idle and unasked) or (session.state is State.IDLE and not session.kept):
             if session.sending:

@@ -40,7 +40,7 @@ async def test_denied_peers_are_kept_no_longer():
         a.reconfigure(replace(a.config, deny=frozenset((b.peer_id,))))
         await asyncio.sleep(30.0)
         assert not a.sessions()
-        assert not b.sessions()
+        assert all(session.state == "opening" for session in b.sessions())  # it may knock
 
 
 @virtual

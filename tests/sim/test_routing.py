@@ -178,12 +178,15 @@ async def test_routes_tried_from_both_ends_come_to_rest():
         for a, b in ((0, 24), (24, 0), (4, 25), (25, 4)):
             await net[a].ping(net[b].peer_id)
             await net[a].send(net[b].peer_id, "sim/back", bytes(8))
-        await asyncio.sleep(8.0)
+        for _ in range(16):  # long enough for the DHT to have joined, and in use all the while
+            await asyncio.sleep(5.0)
+            for a, b in ((0, 24), (24, 0), (4, 25), (25, 4)):
+                await net[a].send(net[b].peer_id, "sim/back", bytes(8))
         since, seconds = now(), 5.0
         await asyncio.sleep(seconds)
         probes = sum(packet.at >= since for packet in net.lab.sent) / seconds
         links = len(net.graph.edges)
-        assert probes <= 4 * links / 3 + 100
+        assert probes <= 4 * links / 3 + 150
 
 
 # Failover
@@ -484,6 +487,7 @@ async def test_a_peer_that_takes_no_pieces_harms_only_itself():
             forget_codec(each, "piece")
         flood = net.services(0).mapper.flood
         flood.neighbours[net[11].peer_id.short].has.clear()
+        flood.neighbours[net[11].peer_id.short].doubtful = True
         flood._flush_at = now()
         net.services(0).mapper._run()
         assert net[0].stats().node["map message too long"] == 1
