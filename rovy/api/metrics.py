@@ -6,7 +6,8 @@ come and go by the thousand, and each would be a series.
 """
 
 import platform
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -19,12 +20,13 @@ from rovy.api import schema
 from rovy.api.control import Control
 from rovy.api.views import peers_view, session_view
 from rovy.dataplane.types import Drop
-from rovy.node.events import Stats
+from rovy.node.events import AnchorInfo, DhtInfo, Stats
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 PEER: Final = ("peer_id", "name")
 PATH: Final = (*PEER, "route", "local")
 STATES: Final = ("up", "session", "connecting")
+ANCHOR_STATES: Final = ("seated", "candidate", "self")
 _TRAFFIC: Final = (("packets", "Packets"), ("bytes", "Bytes"))
 _WAYS: Final = ("sent", "received")
 _MEASURES: Final = {
@@ -58,6 +60,7 @@ class _NodeCollector(Collector):
         build.add_metric((__version__, platform.python_version(), node.data_plane), 1)
         yield build
         yield from _node(node.stats())
+        yield from _dht(node.dht_info())
         sessions = node.sessions()
         peers = peers_view(kept, sessions)
         yield from _peers(peers)
@@ -84,6 +87,40 @@ def _node(stats: Stats) -> Iterator[Metric]:
     yield _counts("rovy_routing_events", text, "event", stats.routing)
     yield from _through("socket", "the UDP sockets", _WAYS, stats.underlay)
     yield from _through("interface", "the TUN interface", ("read", "written"), stats.interface)
+
+
+def _dht(info: DhtInfo) -> Iterator[Metric]:
+    size = GaugeMetricFamily("rovy_network_nodes", "Nodes in the network.", labels=())
+    _add(size, (), info.size)
+    yield size
+    text = "1 where they are counted, as all are in the map; 0 where they are estimated."
+    yield GaugeMetricFamily("rovy_network_nodes_exact", text, info.exact)
+    yield _anchors(info.anchors)
+    text = "1 where the node has found its place among the others."
+    yield GaugeMetricFamily("rovy_dht_joined", text, info.joined)
+    yield GaugeMetricFamily("rovy_dht_contacts", "Nodes that answered lately.", info.contacts)
+    yield GaugeMetricFamily("rovy_dht_buckets", "Buckets they are in.", info.buckets)
+    values = GaugeMetricFamily("rovy_dht_values", "Values kept for others.", labels=("kind",))
+    for kind, count in info.values.items():
+        values.add_metric((kind,), count)
+    yield values
+    yield GaugeMetricFamily("rovy_dht_published_values", "Own values.", info.published)
+    yield CounterMetricFamily("rovy_dht_lookups", "Lookups begun.", info.lookups)
+    text = "Those that found what they looked for."
+    yield CounterMetricFamily("rovy_dht_found_lookups", text, info.found)
+    yield CounterMetricFamily("rovy_dht_requests", "Requests sent.", info.requests)
+    text = "Those that stayed without an answer."
+    yield CounterMetricFamily("rovy_dht_unanswered_requests", text, info.unanswered)
+    text = "Requests of others that were answered."
+    yield _counts("rovy_dht_answered_requests", text, "type", info.answered)
+
+
+def _anchors(anchors: Iterable[AnchorInfo]) -> Metric:
+    family = GaugeMetricFamily("rovy_anchors", "Anchors there is a way to.", labels=("state",))
+    found = Counter(anchor.state for anchor in anchors)
+    for state in ANCHOR_STATES:
+        family.add_metric((state,), found[state])
+    return family
 
 
 def _through(

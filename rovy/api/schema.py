@@ -3,9 +3,11 @@
 Fields may be added to answers; none is renamed or changes its meaning. docs/api.md
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
+
+from rovy.dht.const import MAX_NAME, RECORD_TTL
 
 MAX_BODY = 16384
 """Bytes of the longest request that is read."""
@@ -13,6 +15,10 @@ MAX_PING = 16384
 
 Target = Annotated[str, Meta(min_length=1, max_length=1024)]
 Name = Annotated[str, Meta(max_length=63)]
+Kind = Annotated[str, Meta(min_length=1, max_length=16)]
+RecordName = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
+Encoding = Literal["text", "base64"]
+Patience = Annotated[float, Meta(gt=0, le=600)]
 
 
 class Request(Struct, forbid_unknown_fields=True, frozen=True):
@@ -32,7 +38,7 @@ class Ping(Request, frozen=True):
     target: Target
     size: Annotated[int, Meta(ge=0, le=MAX_PING)] = 0
     """Bytes the probe carries."""
-    timeout: Annotated[float, Meta(gt=0, le=600)] = 5.0
+    timeout: Patience = 5.0
     """Seconds."""
 
 
@@ -40,7 +46,46 @@ class Resolve(Request, frozen=True):
     """POST /v1/resolve"""
 
     target: Target
-    timeout: Annotated[float, Meta(gt=0, le=600)] = 5.0
+    timeout: Patience = 5.0
+    """Seconds."""
+    dht: bool = False
+    """Look the node up in the DHT even where a way is known."""
+
+
+class Lookup(Request, frozen=True):
+    """POST /v1/lookup"""
+
+    target: Target
+    """A node, or any id as 40 hex digits."""
+    timeout: Patience = 10.0
+    """Seconds."""
+
+
+class GetRecord(Request, frozen=True):
+    """POST /v1/dht/get"""
+
+    kind: Kind
+    """name, service, or a number from 128 to 255"""
+    name: RecordName
+    peer: Annotated[str, Meta(max_length=1024)] = ""
+    """Who signed it; empty: this node."""
+    timeout: Patience = 10.0
+    """Seconds."""
+
+
+class PutRecord(Request, frozen=True):
+    """POST /v1/dht/put"""
+
+    kind: Kind
+    """name, service, or a number from 128 to 255"""
+    name: RecordName
+    body: str
+    """At most 1024 bytes."""
+    encoding: Encoding = "text"
+    """Of `body`: text, which is stored as UTF-8, or base64"""
+    ttl: Annotated[int, Meta(ge=1, le=RECORD_TTL)] = RECORD_TTL
+    """Seconds that it counts."""
+    timeout: Patience = 10.0
     """Seconds."""
 
 
@@ -69,10 +114,32 @@ class Error(Struct, frozen=True, omit_defaults=True):
     """What to do about it."""
 
 
-class Failure(Struct, frozen=True):
+class Step(Struct, frozen=True):
+    """One question of a lookup in the DHT."""
+
+    peer_id: str
+    """Who was asked."""
+    address: str
+    """In fc00::/8."""
+    name: str
+    route: str
+    """Label or endpoint; empty where no answer came."""
+    shared: int
+    """Bits its id shares with the target, from the first on."""
+    rtt: float | None
+    """Seconds; null where no answer came."""
+    result: str
+    """value, contacts, no answer, refused or bad answer"""
+    contacts: int
+    """Nodes that it named."""
+
+
+class Failure(Struct, frozen=True, omit_defaults=True):
     """Every answer whose status is 400 or more."""
 
     error: Error
+    steps: list[Step] = []
+    """What was asked before it failed; left out where nothing was."""
 
 
 class Interface(Struct, frozen=True):
@@ -93,6 +160,15 @@ class MapSize(Struct, frozen=True):
     nodes: int
     """Itself included."""
     links: int
+
+
+class NetworkSize(Struct, frozen=True):
+    """How large the network is."""
+
+    nodes: float | None
+    """Itself included; null where it is not known yet."""
+    exact: bool
+    """Counted, as all are in the map; else estimated."""
 
 
 class Info(Struct, frozen=True):
@@ -122,6 +198,7 @@ class Info(Struct, frozen=True):
     """Peerings that are up."""
     sessions: int
     map: MapSize
+    network_size: NetworkSize
     interface: Interface
     config_file: str
     """Empty where there is none."""
@@ -288,6 +365,138 @@ class Resolved(Struct, frozen=True):
     """Seconds."""
     routes: list[Route]
     """The best first; none to the node itself."""
+    steps: list[Step]
+    """In the DHT, if it was asked for."""
+
+
+class Short(Struct, frozen=True):
+    """A node by the start of its id, as locators name it."""
+
+    short: str
+    """The first 8 bytes of its id in the DHT, hex."""
+    peer_id: str
+    """Empty where this node does not know whose that is."""
+    name: str
+
+
+class Locator(Struct, frozen=True):
+    """What a node says of where it is, signed by it."""
+
+    peer_id: str
+    address: str
+    """In fc00::/8."""
+    name: str
+    sequence: int
+    """When it was signed: milliseconds since 1970."""
+    ttl: int
+    """Seconds that it counts from then on."""
+    left: float
+    """Seconds of these."""
+    anchors: list[list[Short]]
+    """Paths from an anchor to the node before it; an empty one: it is an anchor itself."""
+    links: list[Short]
+    """Its best ones."""
+    endpoints: list[str]
+    """Public addresses, if it tells them."""
+    size: int
+    """Bytes."""
+
+
+class Near(Struct, frozen=True):
+    """A node near what was looked for."""
+
+    peer_id: str
+    address: str
+    """In fc00::/8."""
+    name: str
+    shared: int
+    """Bits its id shares with the target, from the first on."""
+
+
+class LookedUp(Struct, frozen=True):
+    """POST /v1/lookup"""
+
+    target: str
+    """20 bytes, hex."""
+    bits: int
+    """How many of them count: 160, or 120 for an address."""
+    locator: Locator | None
+    """Null where nobody has it."""
+    nearest: list[Near]
+    """Nodes that answered, the nearest to the target first."""
+    steps: list[Step]
+    """In the order in which they ended."""
+    took: float
+    """Seconds."""
+
+
+class Anchor(Struct, frozen=True):
+    """A node that all nodes know a way to."""
+
+    peer_id: str
+    address: str
+    """In fc00::/8."""
+    name: str
+    state: str
+    """seated, candidate, or self"""
+    hops: int
+    cost: float
+    """Seconds."""
+
+
+class Dht(Struct, frozen=True):
+    """GET /v1/dht"""
+
+    joined: bool
+    """Whether it has found its place among the others."""
+    contacts: int
+    """Nodes that answered lately."""
+    buckets: int
+    values: dict[str, int]
+    """Kept for others, by kind."""
+    published: int
+    """Own values."""
+    network_size: NetworkSize
+    lookups: int
+    found: int
+    """Those that found what they looked for."""
+    requests: int
+    """Sent."""
+    unanswered: int
+    answered: dict[str, int]
+    """Requests of others, by type."""
+    anchors: list[Anchor]
+
+
+class Record(Struct, frozen=True):
+    """POST /v1/dht/get"""
+
+    kind: str
+    name: str
+    peer_id: str
+    """Who signed it."""
+    address: str
+    """In fc00::/8."""
+    peer_name: str
+    body: str
+    encoding: Encoding
+    """Of `body`: text where that is UTF-8, else base64"""
+    sequence: int
+    """When it was signed: milliseconds since 1970."""
+    ttl: int
+    """Seconds that it counts from then on."""
+    left: float
+    """Seconds of these."""
+
+
+class Put(Struct, frozen=True):
+    """POST /v1/dht/put"""
+
+    stored: int
+    """Nodes that keep it now."""
+    asked: int
+    refused: dict[str, int]
+    """By reason."""
 
 
 class MapLink(Struct, frozen=True):

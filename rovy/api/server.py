@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Final, TypeVar
 
@@ -18,6 +18,8 @@ from rovy.address.keys import PeerID, address_text
 from rovy.address.multiaddr import Endpoint, Multiaddr
 from rovy.api import schema
 from rovy.api.control import Conflict, Control, NotFound
+from rovy.api.dht import get_record, look_up, put_record
+from rovy.api.dht_views import dht_view, size_view, steps_view
 from rovy.api.routes import LINES, ROUTES
 from rovy.api.views import (
     counters_view,
@@ -32,6 +34,7 @@ from rovy.api.views import (
     traced_view,
 )
 from rovy.errors import Malformed, RovyError, Unreachable, UsageError
+from rovy.node.events import StepInfo
 
 SHUTDOWN: Final = 0.5
 """Seconds that requests under way have when the daemon stops."""
@@ -107,6 +110,7 @@ class Server:
                 peers=stats.peerings,
                 sessions=stats.sessions,
                 map=schema.MapSize(known.nodes, known.links),
+                network_size=size_view(node.dht_info()),
                 interface=interface_view(node.interface, settings.interface_mtu),
                 config_file=self._control.config_file,
                 key_file=str(settings.key_file),
@@ -138,7 +142,11 @@ class Server:
         return answer(firewall_view(self._control.kept(), await self._control.firewall()))
 
     async def _counters(self, request: web.Request) -> web.Response:
-        return answer(schema.Counters(counters_view(self._control.node.stats())))
+        node = self._control.node
+        return answer(schema.Counters(counters_view(node.stats(), node.dht_info())))
+
+    async def _dht(self, request: web.Request) -> web.Response:
+        return answer(dht_view(self._control.kept(), self._control.node.dht_info()))
 
     async def _openapi(self, request: web.Request) -> web.Response:
         from rovy.api.openapi import document
@@ -196,17 +204,34 @@ class Server:
 
     async def _resolve(self, request: web.Request) -> web.Response:
         body = await decode(request, schema.Resolve)
+        steps: list[StepInfo] = []
+        try:
+            return answer(await self._resolved(body, steps))
+        except Unreachable as error:
+            status, reason = _meaning(error)
+            asked = steps_view(self._control.kept(), steps)
+            return fail(status, reason, str(error), asked)
+
+    async def _resolved(self, body: schema.Resolve, steps: list[StepInfo]) -> schema.Resolved:
         node, kept = self._control.node, self._control.kept()
+        target = self._control.find(body.target)
         began = time.monotonic()
-        infos = await node.resolve(self._control.find(body.target), timeout=body.timeout)
+        infos = await node.resolve(
+            target, timeout=body.timeout, dht=body.dht, trace=steps.append if body.dht else None
+        )
         took = time.monotonic() - began
         peer = infos[0].peer if infos else node.peer_id
         if infos:
             await self._prove(peer, body.timeout)
             infos = [info for info in node.routes() if info.peer == peer] or infos
-        routes = [route_view(kept, info) for info in infos]
-        address = address_text(peer.address)
-        return answer(schema.Resolved(str(peer), address, name_of(kept, peer), took, routes))
+        return schema.Resolved(
+            peer_id=str(peer),
+            address=address_text(peer.address),
+            name=name_of(kept, peer),
+            took=took,
+            routes=[route_view(kept, info) for info in infos],
+            steps=steps_view(kept, steps),
+        )
 
     async def _prove(self, peer: PeerID, timeout: float) -> None:
         """Make sure that a node answers now: its session may be a dead one."""
@@ -218,6 +243,15 @@ class Server:
                 return
             patience *= 2
         raise Unreachable("no answer", f"{peer} did not answer in {timeout:g} s")
+
+    async def _lookup(self, request: web.Request) -> web.Response:
+        return answer(await look_up(self._control, await decode(request, schema.Lookup)))
+
+    async def _get_record(self, request: web.Request) -> web.Response:
+        return answer(await get_record(self._control, await decode(request, schema.GetRecord)))
+
+    async def _put_record(self, request: web.Request) -> web.Response:
+        return answer(await put_record(self._control, await decode(request, schema.PutRecord)))
 
     async def _traceroute(self, request: web.Request) -> web.Response:
         body = await decode(request, schema.Traceroute)
@@ -276,21 +310,31 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return fail(500, "internal error", "the daemon made a mistake; its log has the details")
 
 
-def fail(status: int, reason: str, message: str) -> web.Response:
-    """An error as a JSON response."""
-    otherwise = _REMEDIES["no answer"] if status == HTTPStatus.GATEWAY_TIMEOUT else ""
-    remedy = _REMEDIES.get(reason, otherwise)
-    return answer(schema.Failure(schema.Error(reason, message, remedy)), status)
+def fail(status: int, reason: str, message: str, steps: Sequence[schema.Step] = ()) -> web.Response:
+    """An error as a JSON response, and the steps of a lookup that led to it."""
+    error = schema.Error(reason, message, _remedy(status, reason))
+    return answer(schema.Failure(error, list(steps)), status)
 
 
-_REMEDIES: Final = {
+def _remedy(status: int, reason: str) -> str:
+    if status == HTTPStatus.GATEWAY_TIMEOUT:
+        return _BEYOND.get(reason, _BEYOND["no answer"])
+    return _HERE.get(reason, "")
+
+
+_HERE: Final = {"not found": "`rovyctl peers`, `map` and `firewall list` show what is known"}
+_BEYOND: Final = {
     "no answer": "see whether the other node runs and whether a firewall drops UDP between you",
     "no route": (
         "`rovyctl map` lists the nodes that are known; add another one with its address:"
         " rovyctl peer add /ip4/…/udp/…/rovy/…"
     ),
-    "not found": "`rovyctl peers`, `map` and `firewall list` show what is known",
+    "not found": (
+        "see whether it is spelled right and its node runs, and with `rovyctl dht stats` whether"
+        " this one knows others"
+    ),
 }
+"""Where others are concerned."""
 
 
 def _meaning(error: RovyError) -> tuple[int, str]:

@@ -9,6 +9,7 @@ from rovy.api import schema
 from rovy.api.control import Firewall, KeptPeer
 from rovy.io.base import Interface
 from rovy.node.events import (
+    DhtInfo,
     MapInfo,
     MapNode,
     PathInfo,
@@ -56,7 +57,7 @@ def session_view(info: SessionInfo, name: str) -> schema.Session:
     )
 
 
-def counters_view(stats: Stats) -> dict[str, dict[str, int]]:
+def counters_view(stats: Stats, dht: DhtInfo) -> dict[str, dict[str, int]]:
     """All counters by group."""
     return {
         "node": {
@@ -69,6 +70,13 @@ def counters_view(stats: Stats) -> dict[str, dict[str, int]]:
         "underlay": dict(stats.underlay),
         "interface": dict(stats.interface),
         "routing": dict(stats.routing),
+        "dht": {
+            "lookups": dht.lookups,
+            "lookups found": dht.found,
+            "requests sent": dht.requests,
+            "requests unanswered": dht.unanswered,
+            **{f"{kind} answered": count for kind, count in dht.answered.items()},
+        },
         "dropped": dict(stats.dropped),
         "handshakes refused": dict(stats.refused),
         "notices sent": dict(stats.notices_sent),

@@ -6,8 +6,10 @@ from pathlib import Path
 import click
 
 from rovy import __version__
+from rovy.cli.dht import dht
 from rovy.cli.firewall import firewall
 from rovy.cli.local import completion, config, keygen
+from rovy.cli.lookup import lookup
 from rovy.cli.map import map_command
 from rovy.cli.node import counters, events, info, reload, sessions, stop, version
 from rovy.cli.options import examples
@@ -43,8 +45,10 @@ for command in (
     ping,
     routes,
     resolve,
+    lookup,
     traceroute,
     map_command,
+    dht,
     watch,
     firewall,
     sessions,

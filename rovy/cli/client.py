@@ -4,7 +4,7 @@ import errno
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any, Final
@@ -20,14 +20,28 @@ PATIENCE: Final = 10.0
 class Failed(RovyError):
     """The daemon refused, or cannot be reached."""
 
-    def __init__(self, reason: str, message: str, remedy: str = "", *, usage: bool = False) -> None:
+    def __init__(
+        self,
+        reason: str,
+        message: str,
+        remedy: str = "",
+        *,
+        usage: bool = False,
+        passing: bool = False,
+        steps: Sequence[dict[str, Any]] = (),
+    ) -> None:
         super().__init__(message)
         self.reason, self.message, self.remedy, self.usage = reason, message, remedy, usage
+        self.passing = passing
+        """Whether the same may work a moment later: another node could not be reached."""
+        self.steps = list(steps)
+        """Of the lookup that failed."""
 
     def document(self) -> dict[str, Any]:
         """The error as the API has it."""
         error = {"reason": self.reason, "message": self.message}
-        return {"error": {**error, "remedy": self.remedy} if self.remedy else error}
+        document = {"error": {**error, "remedy": self.remedy} if self.remedy else error}
+        return {**document, "steps": self.steps} if self.steps else document
 
 
 class UnixConnection(HTTPConnection):
@@ -147,7 +161,14 @@ def _decode(status: int, data: bytes) -> dict[str, Any]:
             return document
         error = document["error"]
         reason, message = str(error["reason"]), str(error["message"])
-        raise Failed(reason, message, str(error.get("remedy", "")), usage=status in (400, 413))
+        raise Failed(
+            reason,
+            message,
+            str(error.get("remedy", "")),
+            usage=status in (400, 413),
+            passing=status == 504,
+            steps=document.get("steps", ()),
+        )
     except (ValueError, LookupError, TypeError, AttributeError):
         raise Failed(
             "bad answer", f"the answer with status {status} makes no sense", "check --socket"

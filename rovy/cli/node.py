@@ -12,6 +12,7 @@ from rovy.cli.options import examples, with_daemon
 from rovy.cli.output import (
     counted,
     milliseconds,
+    population,
     seconds,
     shorten,
     show_fields,
@@ -36,7 +37,7 @@ def info(client: Client, as_json: bool) -> None:
         [
             ("PeerID", answer["peer_id"]),
             ("Address", answer["address"]),
-            ("Network", answer["network"]),
+            ("Network", f"{answer['network']}, {population(answer['network_size'])}"),
             ("Peers", f"{answer['peers']} up, {counted(answer['sessions'], 'session')}"),
             ("Map", _map(answer["map"])),
             ("Interface", _interface(answer["interface"])),

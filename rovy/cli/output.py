@@ -80,6 +80,19 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
+def population(size: Mapping[str, Any]) -> str:
+    """How many nodes the network has, as far as is known; an estimate has two digits that say
+    something.
+    """
+    nodes = size["nodes"]
+    if nodes is None:
+        return "of a size not known yet"
+    if not size["exact"]:
+        number = f"{float(f'{nodes:.2g}'):,.0f}".replace(",", " ")
+        return f"about {number} node{'s' * (number != '1')}"
+    return f"{counted(round(nodes), 'node')}, all in the map" if nodes > 1 else "this node alone"
+
+
 def seconds(value: float | None) -> str:
     """A duration in the two largest units that fit."""
     if value is None:

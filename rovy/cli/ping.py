@@ -136,7 +136,7 @@ def _one(client: Client, as_json: bool, tally: Tally, request: dict[str, Any]) -
     try:
         answer = client.call("POST", "/ping", request, timeout=request["timeout"] + 5)
     except Failed as error:
-        if error.usage or error.reason in FATAL:
+        if error.usage or (error.reason in FATAL and not error.passing):
             raise
         _show_lost(as_json, tally.sent, error)
         return

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from rovy.cli.client import Client, Failed
+from rovy.cli.lookup import show_steps
 from rovy.cli.options import complete_peers, examples, with_daemon
 from rovy.cli.output import (
     CUT,
@@ -55,6 +56,7 @@ def routes(client: Client, as_json: bool, peer: str | None, hops: bool) -> None:
     epilog=examples(
         "rovyctl resolve laptop",
         "rovyctl resolve /rovy/bafzqai…",
+        "rovyctl resolve --dht laptop",
         "rovyctl resolve fc78:4ece:… --json | jq -r .routes[0].label",
     )
 )
@@ -67,18 +69,29 @@ def routes(client: Client, as_json: bool, peer: str | None, hops: bool) -> None:
     show_default=True,
     help="Seconds to wait for the node.",
 )
+@click.option("--dht", is_flag=True, help="Look it up in the DHT first, and show the steps.")
 @with_daemon
-def resolve(client: Client, as_json: bool, target: str, timeout: float) -> None:
+def resolve(client: Client, as_json: bool, target: str, timeout: float, dht: bool) -> None:
     """Find the routes to a node, the best first.
 
     The node has to answer over one of them. TARGET is a peer's name or id, an fc00::/8 address,
     a route label, or an address with /rovy/<peer id>. Exit status 1 when it cannot be reached.
     """
-    body = {"target": target, "timeout": timeout}
-    answer = client.call("POST", "/resolve", body, timeout=timeout + 5)
+    body = {"target": target, "timeout": timeout, "dht": dht}
+    # It may take that long for the lookup, for the session, and for the proof that it works.
+    patience = (3 if dht else 2) * timeout + 5
+    try:
+        answer = client.call("POST", "/resolve", body, timeout=patience)
+    except Failed as error:
+        if error.steps and not as_json:
+            show_steps(error.steps)
+        raise
     if as_json:
         show_json(answer)
         return
+    if answer["steps"]:
+        show_steps(answer["steps"])
+        click.echo()
     fields = [("PeerID", answer["peer_id"]), ("Address", answer["address"])]
     if answer["name"]:
         fields.insert(0, ("Name", answer["name"]))

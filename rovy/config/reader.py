@@ -8,7 +8,16 @@ from typing import Any, Final
 
 from rovy.config.lines import Lines
 from rovy.config.places import Places
-from rovy.config.settings import FIREWALLS, KEY_FILE, LOG_FORMATS, LOG_LEVELS, PeerSetting, Settings
+from rovy.config.settings import (
+    FIREWALLS,
+    KEY_FILE,
+    LOG_FORMATS,
+    LOG_LEVELS,
+    MAP_SIZES,
+    MAX_ANCHORS,
+    PeerSetting,
+    Settings,
+)
 from rovy.config.values import (
     BadItem,
     boolean,
@@ -40,6 +49,9 @@ _READERS: Final[dict[str, Callable[[object], object]]] = {
     "allow": lambda value: frozenset(list_of(read_peer_id)(value)),
     "deny": lambda value: frozenset(list_of(read_peer_id)(value)),
     "network_key": lambda value: read_network_key(string(value)),
+    "map_size": integer(*MAP_SIZES),
+    "anchors": lambda value: tuple(dict.fromkeys(list_of(read_peer_id, MAX_ANCHORS)(value))),
+    "publish_addresses": boolean,
     "metrics_listen": lambda value: read_metrics_listen(string(value)),
     "interface": boolean,
     "interface_name": lambda value: read_interface_name(string(value)),

@@ -19,6 +19,9 @@ LOG_FORMATS: Final = ("text", "json")
 STATE_FILE: Final = "state.json"
 KEY_FILE: Final = "key.toml"
 PUBLIC_NETWORK: Final = bytes(32)
+MAP_SIZES: Final = (16, 128)
+"""The least and the most of `map_size`."""
+MAX_ANCHORS: Final = 4
 
 RELOADABLE: Final = frozenset(
     {
@@ -75,6 +78,12 @@ class Settings:
     """These nodes get no answer."""
     network_key: bytes = field(default=PUBLIC_NETWORK, repr=False)
     """32 secret bytes shared by a private network; all zero is the public one."""
+    map_size: int = 128
+    """Nodes nearby whose links are known, 16 to 128; beyond them anchors and the DHT lead."""
+    anchors: tuple[PeerID, ...] = ()
+    """Nodes that are anchors whatever their rank, at most 4: the same on all nodes, or nearly."""
+    publish_addresses: bool = False
+    """Whether the node's locator, which everybody can read, tells its public addresses."""
     metrics_listen: Endpoint | None = None
     """TCP address on this machine for `/metrics`, "127.0.0.1:9312"; default none."""
     interface: bool = True

@@ -1,4 +1,4 @@
-"""What a daemon has to remember: stamps and sequences used, slots given, what was added meanwhile.
+"""What a daemon has to remember: stamps, sequences, slots, what was added, what the DHT knows.
 
 One JSON file, replaced as a whole. It is written by us, but read with suspicion: a disk, an
 editor or a restored backup may have damaged it, and a node has to start all the same.
@@ -23,6 +23,8 @@ VERSION: Final = 1
 MAX_BYTES: Final = 8 << 20
 MAX_STAMP: Final = 1 << 63
 MAX_SEQUENCE: Final = 1 << 48
+MAX_DHT: Final = 1 << 20
+"""Bytes of what the DHT wants kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class State:
     """Rules of the firewall added likewise."""
     sequence: int = 0
     """The highest one that a link record of this key has used, milliseconds."""
+    dht: Mapping[str, Any] = field(default_factory=dict)
+    """Contacts and own records, as the DHT wants them; left out where it is too long."""
 
     def emit(self) -> bytes:
         """The file's bytes."""
@@ -51,6 +55,7 @@ class State:
             },
             "rules": [str(rule) for rule in self.rules],
             "peers": [{"address": str(p.address), "name": p.name} for p in self.peers],
+            "dht": self.dht if _fits(self.dht) else {},
         }
         return json.dumps(document, indent=1).encode() + b"\n"
 
@@ -73,7 +78,10 @@ class State:
         slots = {PeerID.parse(peer): _lease(entry) for peer, entry in document["slots"].items()}
         peers = tuple(read_peer(entry["address"], entry["name"]) for entry in document["peers"])
         rules = tuple(Rule.parse(text) for text in document.get("rules", []))
-        return cls(bound, slots, peers, rules, sequence)
+        dht = document.get("dht", {})
+        if not isinstance(dht, dict) or not _fits(dht):
+            raise Malformed("dht is no object, or too long")
+        return cls(bound, slots, peers, rules, sequence, dht)
 
 
 def _lease(entry: Any) -> Lease:
@@ -81,6 +89,10 @@ def _lease(entry: Any) -> Lease:
     if type(slot) is not int or not (freed is None or isfinite(freed)):
         raise Malformed("a slot that is no number")
     return Lease(slot, freed)
+
+
+def _fits(dht: Mapping[str, Any]) -> bool:
+    return len(json.dumps(dht, indent=1)) <= MAX_DHT
 
 
 def load_state(path: Path) -> tuple[State | None, str]:

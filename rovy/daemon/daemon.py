@@ -8,6 +8,8 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from math import inf
+from typing import Any, Final
 
 from rovy.address.keys import PeerID, PrivateKey, address_text
 from rovy.address.multiaddr import Multiaddr
@@ -32,6 +34,8 @@ from rovy.io.tun import TunInterface
 from rovy.node.config import NodeConfig
 from rovy.node.node import Node
 
+DHT_EVERY: Final = 300.0
+"""Seconds between looks at what the DHT wants kept: it changes all the time."""
 log = logging.getLogger(__name__)
 Origin = Callable[[PeerSetting], str]
 
@@ -67,10 +71,13 @@ class Daemon:
             slots=slots,
             stamp_bound=state.stamp_bound,
             sequence=state.sequence,
+            dht_state=state.dht,
             interface=self._tun
             and FilteredInterface(self._tun, lambda: self._gate.filter, time.monotonic),
         )
         self._over = False
+        self._dht: Mapping[str, Any] = state.dht
+        self._dht_due = -inf
         self.book = PeerBook(self.node, state.peers)
         self.rules = RuleBook(self._gate, state.rules, settings.firewall_allow, self.book.find)
         self.saver = Saver(settings.state_file, self._state)
@@ -115,7 +122,15 @@ class Daemon:
     def _state(self) -> State:
         bound = self._stamps.final() if self._over else self._stamps.now()
         leases, added = self.node.slots.leases(), self.book.added
-        return State(bound, leases, added, self.rules.added, self.node.sequence)
+        dht = self._dht_state()
+        return State(bound, leases, added, self.rules.added, self.node.sequence, dht)
+
+    def _dht_state(self) -> Mapping[str, Any]:
+        """As it was a while ago, so that the file is not written for every contact met."""
+        now = asyncio.get_running_loop().time()
+        if self._over or now >= self._dht_due:
+            self._dht, self._dht_due = self.node.dht_state(), now + DHT_EVERY
+        return self._dht
 
     # Peers
 
@@ -250,7 +265,12 @@ def node_config(settings: Settings) -> NodeConfig:
         log.warning("this machine has no IPv6: listening on IPv4 alone")
         endpoints = tuple(each for each in endpoints if not each.is_v6)
     config = NodeConfig(
-        listen=endpoints, port_tries=settings.port_tries, psks=(settings.network_key,)
+        listen=endpoints,
+        port_tries=settings.port_tries,
+        psks=(settings.network_key,),
+        map_size=settings.map_size,
+        anchors=settings.anchors,
+        publish_addresses=settings.publish_addresses,
     )
     return with_policy(config, settings)
 

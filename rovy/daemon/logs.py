@@ -35,4 +35,5 @@ def set_up(level: str, form: str) -> None:
         root.removeHandler(former)
     root.addHandler(handler)
     root.setLevel(level.upper())
-    logging.getLogger("asyncio").setLevel(max(logging.WARNING, root.level))
+    for library in ("asyncio", "kademlia"):
+        logging.getLogger(library).setLevel(max(logging.WARNING, root.level))

@@ -7,7 +7,7 @@ from rovy.address.label import Label
 from rovy.address.multiaddr import Endpoint, Multiaddr
 from rovy.address.path import Direct, Routed
 from rovy.api.control import KeptPeer
-from rovy.node.events import PathInfo, SessionInfo, Stats
+from rovy.node.events import AnchorInfo, DhtInfo, PathInfo, SessionInfo, Stats
 
 A = PeerID.parse("bafzqaibwj6dr3o63g4eguar73v2csws4wqqwux5sarwydofheqsmow33au")
 B = PeerID.parse("bafzqaifskz2tcetxnaepehuaxmthnr7dzmebzr2osz677ox7aok4f3wghe")
@@ -26,6 +26,21 @@ STATS = Stats(
     peerings=1,
     routing={"new record": 53},
     interface={"bytes_read": 43, "hop limit": 47},
+)
+DHT = DhtInfo(
+    contacts=601,
+    buckets=602,
+    values={"locator": 603, "129": 604},
+    published=605,
+    size=606.5,
+    exact=False,
+    lookups=607,
+    found=608,
+    requests=609,
+    unanswered=610,
+    answered={"ping": 611, "find": 612},
+    joined=True,
+    anchors=(AnchorInfo(A, "seated", 3, 0.25), AnchorInfo(B, "candidate", 5, 0.5)),
 )
 
 
@@ -56,6 +71,10 @@ class FakeNode:
     data_plane: str = "pure"
     infos: list[SessionInfo] = field(default_factory=lambda: [WITH_A, WITH_STRANGER])
     counted: Stats = STATS
+    dht: DhtInfo = DHT
+
+    def dht_info(self) -> DhtInfo:
+        return self.dht
 
     def stats(self) -> Stats:
         return self.counted

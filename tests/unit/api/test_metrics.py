@@ -11,12 +11,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from rovy.api.metrics import exposition
 from rovy.dataplane.types import Drop
 from rovy.node.events import Stats
-from tests.unit.api.fakes import STATS, A, B, FakeControl, FakeNode, kept
+from tests.unit.api.fakes import DHT, STATS, A, B, FakeControl, FakeNode, kept
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "api.md"
-UNITS = ("seconds", "bytes", "ratio", "packets", "handshakes", "notices", "events")
+UNITS = ("seconds", "bytes", "ratio", "packets", "handshakes", "notices", "events", "requests")
 """What a name may end with, `_total` left out: base units, and nouns of what is counted."""
 PLAIN = {"rovy_build_info", "rovy_sessions", "rovy_peerings", "rovy_peer_state"}
+PLAIN |= {"rovy_network_nodes", "rovy_network_nodes_exact", "rovy_anchors"}
+PLAIN |= {"rovy_dht_joined", "rovy_dht_contacts", "rovy_dht_buckets", "rovy_dht_values"}
+PLAIN |= {"rovy_dht_published_values", "rovy_dht_lookups", "rovy_dht_found_lookups"}
 PLAIN |= {"rovy_path_valid", "rovy_path_active", "process_open_fds", "process_max_fds"}
 
 
@@ -72,6 +75,27 @@ def test_every_counter_of_the_node_is_there():
     for name, value in counted.items():
         wanted = value["packets_sent"] if isinstance(value, dict) else value
         assert wanted in shown, f"no metric has Stats.{name}"
+
+
+def test_all_of_the_dht_is_there(metrics):
+    shown = {s.value for name, m in metrics.items() if "dht" in name for s in m.samples}
+    told = dataclasses.asdict(DHT)
+    for name in ("contacts", "buckets", "published", "lookups", "found", "requests", "unanswered"):
+        assert told.pop(name) in shown, f"no metric has DhtInfo.{name}"
+    assert values(metrics["rovy_dht_values"], "kind") == told.pop("values")
+    assert values(metrics["rovy_dht_answered_requests"], "type") == told.pop("answered")
+    anchors = {"seated": 1, "candidate": 1, "self": 0}
+    assert values(metrics["rovy_anchors"], "state") == anchors
+    assert len(told.pop("anchors")) == sum(anchors.values())
+    assert metrics["rovy_dht_joined"].samples[0].value == told.pop("joined")
+    assert metrics["rovy_network_nodes"].samples[0].value == told.pop("size")
+    assert metrics["rovy_network_nodes_exact"].samples[0].value == told.pop("exact")
+    assert not told, "a new field of `DhtInfo` needs a metric, too"
+
+
+def test_a_network_of_unknown_size_has_no_sample():
+    found = families(FakeControl(FakeNode(dht=dataclasses.replace(DHT, size=None))))
+    assert not found["rovy_network_nodes"].samples
 
 
 def test_traffic_is_apart_from_faults(metrics):

@@ -17,12 +17,14 @@ DOCS = Path(__file__).resolve().parents[3] / "docs" / "api.md"
 REQUEST = re.compile(r"`?(GET|POST|PUT|DELETE) (/[^\s`]*)`?")
 FIELD = re.compile(r"`([a-z_]+)`")
 PARTS = {
-    "GET /v1/info": "Info MapSize Interface",
+    "GET /v1/info": "Info MapSize NetworkSize Interface",
     "GET /v1/peers": "Peer",
     "GET /v1/sessions": "Session Path",
     "GET /v1/routes": "Route Hop",
     "GET /v1/map": "Map MapNode MapLink",
     "GET /v1/events": "Event",
+    "POST /v1/lookup": "LookedUp Locator Short Near Step",
+    "GET /v1/dht": "Dht Anchor",
     "POST /v1/traceroute": "Traced TracedHop",
     "GET /v1/firewall": "Firewall FirewallRule",
 }
@@ -105,6 +107,9 @@ def test_the_docs_name_every_field(route):
         "GET /v1/sessions",
         "GET /v1/routes",
         "GET /v1/map",
+        "GET /v1/dht",
+        "POST /v1/lookup",
+        "POST /v1/dht/get",
         "POST /v1/traceroute",
     ],
 )

@@ -15,7 +15,7 @@ from rovy.api.server import Server, errors
 from rovy.api.views import interface_view
 from rovy.errors import Unreachable
 from rovy.fcnet.rules import Rule
-from rovy.node.events import MapInfo, MapLink, MapNode, RouteInfo, Traced, TracedHop
+from rovy.node.events import MapInfo, MapLink, MapNode, RouteInfo, StepInfo, Traced, TracedHop
 from tests.unit.api.fakes import A, B, FakeControl, FakeNode, kept
 
 OWN = PeerID.parse("bafzqaidmzl2pq47qtlls3tc73zehgek6i5eidzgnl3dce6y5oyvtdjmila")
@@ -36,6 +36,7 @@ ROUTE = RouteInfo(
     bytes_sent=3,
     bytes_received=4,
 )
+STEP = StepInfo(A, "/rovyrt/01", 7, 0.25, "contacts", 3)
 UNMEASURED = replace(ROUTE, rtt=None)
 NOWHERE = Traced(None, LABEL, ())
 FIREWALL = Firewall(
@@ -70,8 +71,11 @@ class RoutingNode(FakeNode):
         to_a, back = MapLink(A, 1, 0.001, 1400), MapLink(OWN, 9, 0.001, 1400)
         return [MapNode(OWN, 0.0, 0, (to_a,)), MapNode(A, 0.001, 1, (back,))]
 
-    async def resolve(self, target, *, timeout):
+    async def resolve(self, target, *, timeout, dht=False, trace=None):
         self.asked.append(("resolve", target, timeout))
+        if dht:
+            self.asked.append(("lookup", target, timeout))
+            trace(STEP)
         if isinstance(self.found, Unreachable):
             raise self.found
         return self.found
@@ -106,14 +110,14 @@ class RoutingControl(FakeControl):
         return Rule.parse(text), "it comes back" if text == "tcp/22" else ""
 
 
-def ask(handler, body=None, *, node=None, **matched):
+def ask(handler, body=None, *, node=None, control=None, **matched):
     """Status and answer of one of the server's handlers."""
 
     async def read():
         return json.dumps(body).encode()
 
     request = SimpleNamespace(read=read, match_info=matched, method="GET", path="/")
-    found = Server(RoutingControl(node or RoutingNode()))
+    found = Server(control or RoutingControl(node or RoutingNode()))
     response = asyncio.run(errors(request, getattr(found, handler)))
     return response.status, json.loads(response.body)
 
@@ -174,9 +178,46 @@ def test_resolve_of_the_node_itself():
     assert (answer["peer_id"], answer["routes"]) == (str(OWN), [])
 
 
+def test_resolve_asks_the_dht_where_it_is_told_to():
+    node = RoutingNode()
+    assert ask("_resolve", {"target": "far"}, node=node)[1]["steps"] == []
+    assert "lookup" not in [what for what, *_ in node.asked]
+    _, answer = ask("_resolve", {"target": "far", "dht": True, "timeout": 3}, node=node)
+    assert ("lookup", B, 3.0) in node.asked
+    assert answer["steps"] == [
+        {
+            "peer_id": str(A),
+            "address": address_text(A.address),
+            "name": "laptop",
+            "route": "/rovyrt/01",
+            "shared": 7,
+            "rtt": 0.25,
+            "result": "contacts",
+            "contacts": 3,
+        }
+    ]
+    assert [route["label"] for route in answer["routes"]] == [str(LABEL)]
+
+
+@pytest.mark.parametrize("why", [{"found": Unreachable("no route", "gone")}, {"deaf": 1000}])
+def test_a_failure_tells_what_was_asked(why):
+    asked = {"target": "far", "timeout": 0.02}
+    status, answer = ask("_resolve", {**asked, "dht": True}, node=RoutingNode(**why))
+    assert status == 504
+    assert answer["error"]["remedy"]
+    assert [step["result"] for step in answer["steps"]] == ["contacts"]
+    _, answer = ask("_resolve", asked, node=RoutingNode(**why))
+    assert set(answer) == {"error"}
+
+
 @pytest.mark.parametrize(
     ("reason", "remedy"),
-    [("no route", "rovyctl map"), ("no answer", "firewall"), ("silence", "firewall")],
+    [
+        ("no route", "rovyctl map"),
+        ("no answer", "firewall"),
+        ("silence", "firewall"),
+        ("not found", "rovyctl dht stats"),
+    ],
 )
 def test_out_of_reach_comes_with_a_remedy(reason, remedy):
     node = RoutingNode(found=Unreachable(reason, "out of reach"))

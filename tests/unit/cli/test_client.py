@@ -69,5 +69,14 @@ def test_errors_of_the_daemon():
     assert error.document()["error"]["remedy"] == "other"
 
 
+def test_errors_that_may_pass_and_what_was_asked_before():
+    error = b'{"error": {"reason": "not found", "message": "gone"}, "steps": [{"shared": 7}]}'
+    for status, passing in ((504, True), (404, False)):
+        with pytest.raises(Failed) as caught:
+            module._decode(status, error)
+        assert caught.value.passing is passing
+        assert caught.value.document()["steps"] == [{"shared": 7}]
+
+
 def test_segment_hides_slashes():
     assert segment("/rovy/x") == "%2Frovy%2Fx"

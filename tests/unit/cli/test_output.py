@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rovy.cli.output import milliseconds, seconds, shorten, size, table
+from rovy.cli.output import milliseconds, population, seconds, shorten, size, table
 
 
 def test_columns_line_up_and_numbers_stand_right():
@@ -64,3 +64,20 @@ def test_milliseconds(value, text):
 )
 def test_size(value, text):
     assert size(value) == text
+
+
+@pytest.mark.parametrize(
+    ("nodes", "exact", "text"),
+    [
+        (None, False, "of a size not known yet"),
+        (1.0, True, "this node alone"),
+        (6.0, True, "6 nodes, all in the map"),
+        (1.2, False, "about 1 node"),
+        (23.4, False, "about 23 nodes"),
+        (999.9, False, "about 1 000 nodes"),
+        (1187.3, False, "about 1 200 nodes"),
+        (7654321.0, False, "about 7 700 000 nodes"),
+    ],
+)
+def test_population(nodes, exact, text):
+    assert population({"nodes": nodes, "exact": exact}) == text

@@ -58,7 +58,24 @@ OFFERED = {
     "why": "backup: shares nothing with the cheapest",
 }
 ROUTES = {("GET", "/routes"): {"routes": [DIRECT, TWIN, ROUTED, OFFERED]}}
-RESOLVED = {"peer_id": C, "address": AT_C, "name": "", "took": 0.0042, "routes": [ROUTED, OFFERED]}
+STEP = {
+    "peer_id": B,
+    "address": AT_B,
+    "name": "laptop",
+    "route": "/rovyrt/01",
+    "shared": 7,
+    "rtt": 0.0005,
+    "result": "contacts",
+    "contacts": 8,
+}
+RESOLVED = {
+    "peer_id": C,
+    "address": AT_C,
+    "name": "",
+    "took": 0.0042,
+    "routes": [ROUTED, OFFERED],
+    "steps": [],
+}
 MAP = {
     "nodes": [
         {"peer_id": A, "address": AT_A, "name": "", "cost": 0.0, "hops": 0, "links": [{}]},
@@ -141,7 +158,8 @@ class TestResolve:
     def test_labels_are_printed_the_best_first(self, rovyctl):
         result = rovyctl("resolve", "x", "-W", "3", answers={self.ANSWERS: RESOLVED})
         assert result.exit_code == 0
-        assert rovyctl.daemon.asked == [("POST", "/resolve", {"target": "x", "timeout": 3.0})]
+        body = {"target": "x", "timeout": 3.0, "dht": False}
+        assert rovyctl.daemon.asked == [("POST", "/resolve", body)]
         lines = result.output.splitlines()
         assert lines[:3] == [f"PeerID   {C}", f"Address  {AT_C}", "Took     4.20 ms"]
         assert [line.split()[0] for line in lines if line.startswith("/")] == [
@@ -149,6 +167,29 @@ class TestResolve:
             "/rovyrt/03-02",
         ]
         assert f"    2  {C}" in lines
+
+    def test_steps_in_the_dht_come_first(self, rovyctl):
+        answers = {self.ANSWERS: {**RESOLVED, "steps": [STEP]}}
+        result = rovyctl("resolve", "x", "--dht", answers=answers)
+        assert result.exit_code == 0
+        assert rovyctl.daemon.asked[0][2]["dht"] is True
+        lines = [" ".join(line.split()) for line in result.output.splitlines()]
+        assert lines[:4] == [
+            "STEP ASKED OVER BITS RTT ANSWER",
+            "1 laptop /rovyrt/01 7 0.500 ms 8 nodes",
+            "",
+            f"PeerID {C}",
+        ]
+
+    def test_steps_of_a_failure_are_shown(self, rovyctl):
+        failed = Failed("no answer", "x did not answer", passing=True, steps=[STEP])
+        result = rovyctl("resolve", "x", "--dht", answers={self.ANSWERS: failed})
+        assert result.exit_code == 1
+        assert "8 nodes" in result.stdout
+        assert result.stderr == "rovyctl: x did not answer\n"
+        result = rovyctl("resolve", "x", "--dht", "--json", answers={self.ANSWERS: failed})
+        document = json.loads(result.stdout)
+        assert (document["error"]["reason"], document["steps"]) == ("no answer", [STEP])
 
     def test_itself(self, rovyctl):
         answers = {self.ANSWERS: {**RESOLVED, "name": "home", "routes": []}}
@@ -314,6 +355,7 @@ def test_info_tells_of_map_and_interface(rovyctl):
     output = rovyctl("info", answers={("GET", "/info"): INFO}).output
     assert "4 nodes, 1 link\n" in output
     assert "rovy0, up, MTU 8955\n" in output
+    assert "public, about 1 200 nodes\n" in output
     off = {**INFO, "interface": {"name": "", "state": "off", "problem": "", "mtu": 0}}
     output = rovyctl("info", answers={("GET", "/info"): off}).output
     assert "off: other programs do not reach the network\n" in output

@@ -20,7 +20,13 @@ from rovy.forwarder import Lease
 A = PeerID.parse("bafzqaibwj6dr3o63g4eguar73v2csws4wqqwux5sarwydofheqsmow33au")
 KEY = PrivateKey.generate(os.urandom)
 BEFORE = State(1, {A: Lease(1)})
-AFTER = State(2, {A: Lease(1)}, (read_peer(f"/ip4/192.0.2.1/udp/1312{A.path}"),), sequence=3)
+AFTER = State(
+    2,
+    {A: Lease(1)},
+    (read_peer(f"/ip4/192.0.2.1/udp/1312{A.path}"),),
+    sequence=3,
+    dht={"contacts": ["a"] * 9},
+)
 COUNTED = ("open", "fdopen", "fsync", "replace", "link", "close")
 
 

@@ -34,6 +34,9 @@ network_key = "{NETWORK_KEY}"
 key_file = "keys/me.toml"
 state_dir = "/srv/rovy"
 socket = "~/rovy.sock"
+map_size = 16
+anchors = ["{B}", "/rovy/{B}", "{A}"]
+publish_addresses = true
 metrics_listen = "[::1]:9312"
 log_level = "debug"
 log_format = "json"
@@ -72,6 +75,9 @@ def test_everything():
     assert settings.key_file == Path("/etc/rovy/keys/me.toml")
     assert settings.state_file == Path("/srv/rovy/state.json")
     assert settings.socket == Path("/home/u/rovy.sock")
+    assert settings.map_size == 16
+    assert settings.anchors == (PeerID.parse(B), PeerID.parse(A))
+    assert settings.publish_addresses
     assert settings.metrics_listen == Endpoint("::1", 9312)
     assert [(str(p.address), p.name) for p in settings.peers] == [
         (f"/ip4/192.0.2.1/udp/1312/rovy/{A}", "laptop"),
@@ -100,6 +106,12 @@ def test_key_goes_with_the_state_directory():
         ('metrics_listen = "9312"', [":1: metrics_listen: ", "such as 127.0.0.1:9312"]),
         ('metrics_listen = "192.0.2.1:9312"', ["open to other machines"]),
         ('metrics_listen = "[::]:9312"', ["open to other machines"]),
+        ("map_size = 15", [":1: map_size: 15 is out of bounds: choose 16 to 128"]),
+        ("map_size = 129", ["choose 16 to 128"]),
+        ('\nanchors = ["bafz"]', [":2: anchors", "59 characters"]),
+        (f"anchors = {[A] * 5}", ["5 entries; at most 4 are taken"]),
+        (f'anchors = "{A}"', ["text instead of a list"]),
+        ('publish_addresses = "yes"', [":1: publish_addresses", "true or false"]),
         ('listen = "/ip4/0.0.0.0/udp/1"', ["text instead of a list"]),
         ("listen = []", ["empty list"]),
         ("listen = [1]", ["a number instead of text"]),
@@ -171,6 +183,12 @@ def test_shown_settings_can_be_read_again():
 
 def test_all_keys_are_shown():
     assert {*document(parse(""))} == {*KEYS, "network"} - {"network_key"}
+
+
+def test_how_the_network_is_known_waits_for_a_restart():
+    known = {"map_size", "anchors", "publish_addresses"}
+    assert known <= set(Settings.__dataclass_fields__)
+    assert not known & RELOADABLE
 
 
 def test_reloadable_settings_exist():

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from rovy.address import PeerID, PrivateKey
 from rovy.config import files
 from rovy.config.files import create_file, locked, replace_file
 from rovy.config.keys import create_key, load_key, load_or_create_key
-from rovy.config.state import State, load_state, save_state
+from rovy.config.state import MAX_DHT, State, load_state, save_state
 from rovy.config.values import read_peer
 from rovy.errors import Malformed, UsageError
 from rovy.forwarder import Lease
@@ -25,6 +26,7 @@ STATE = State(
     {A: Lease(1), B: Lease(3839, 1_795_000_000.25)},
     (read_peer(f"/ip4/192.0.2.1/udp/1312{A.path}", "laptop"),),
     sequence=1_795_000_000_000,
+    dht={"version": 1, "contacts": [{"key": "AA=="}], "values": []},
 )
 
 
@@ -60,6 +62,10 @@ def test_state_comes_back(tmp_path):
         '{"version": 1, "stamp_bound": 0, "sequence": 1.5, "slots": {}, "peers": []}',
         '{"version": 1, "stamp_bound": 0, "sequence": 281474976710656, "slots": {}, "peers": []}',
         '{"version": 1, "stamp_bound": 0, "slots": {"x": 1}, "peers": []}',
+        '{"version": 1, "stamp_bound": 0, "slots": {}, "peers": [], "dht": []}',
+        '{"version": 1, "stamp_bound": 0, "slots": {}, "peers": [], "dht": null}',
+        '{"version": 1, "stamp_bound": 0, "slots": {}, "peers": [], "dht": "x"}',
+        document(slots="{}")[:-1] + f', "dht": {{"x": "{"a" * MAX_DHT}"}}}}',
         document(slots=f'{{"{A}": {{"slot": "1", "freed_at": 0}}}}'),
         document(slots=f'{{"{A}": {{"slot": 1, "freed_at": NaN}}}}'),
         '{"version": 1, "stamp_bound": 0, "slots": {}, "peers": [{"address": "x", "name": ""}]}',
@@ -98,6 +104,18 @@ def test_state_of_former_versions_is_read(tmp_path):
     state, _ = load_state(path)
     assert state == State(slots={A: Lease(1)})
     assert state.sequence == 0
+    assert state.dht == {}
+
+
+@pytest.mark.parametrize(("more", "kept"), [(0, True), (1, False)])
+def test_what_the_dht_wants_kept_has_a_bound(tmp_path, more, kept):
+    path = tmp_path / "state.json"
+    frame = len(json.dumps({"x": ""}, indent=1))
+    dht = {"x": "a" * (MAX_DHT - frame + more)}
+    save_state(path, replace(STATE, dht=dht))
+    state, problem = load_state(path)
+    assert problem == ""
+    assert state == replace(STATE, dht=dht if kept else {})
 
 
 def test_failed_write_leaves_the_former_file(tmp_path, monkeypatch):

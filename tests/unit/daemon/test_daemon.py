@@ -2,22 +2,25 @@
 
 import asyncio
 import errno
+import json
 import logging
 import os
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from rovy.address import PrivateKey
 from rovy.api.control import Conflict, NotFound
+from rovy.api.server import Server
 from rovy.config.places import Places
 from rovy.config.settings import Settings
 from rovy.config.state import State, load_state
 from rovy.config.values import read_peer
 from rovy.daemon import saver
-from rovy.daemon.daemon import Daemon
+from rovy.daemon.daemon import Daemon, node_config
 from rovy.daemon.stamps import AHEAD, HELLOS, StampBound
 from rovy.errors import Malformed, UsageError
 from rovy.io.sim import SimNet
@@ -109,6 +112,91 @@ def test_sequences_go_on_over_a_restart(world):
             assert daemon.node.sequence >= state.sequence
 
     run(main())
+
+
+def test_what_the_dht_knows_is_written_seldom_and_at_the_end(world, monkeypatch):
+    written = []
+    save = saver.save_state
+
+    def note(path, state):
+        written.append(state)
+        save(path, state)
+
+    monkeypatch.setattr(saver, "save_state", note)
+
+    async def main():
+        async with world.daemon(State(dht={"from": "before"})) as daemon:
+            numbers = iter(range(1_000_000))
+            monkeypatch.setattr(daemon.node, "dht_state", lambda: {"look": next(numbers)})
+            await asyncio.sleep(1000)
+            seen = list(dict.fromkeys(str(state.dht) for state in written))
+        return seen, written[-1].dht
+
+    seen, last = run(main())
+    assert seen == ["{'from': 'before'}", "{'look': 0}", "{'look': 1}", "{'look': 2}"]
+    assert last == {"look": 3}
+    assert load_state(world.settings.state_file)[0].dht == last
+
+
+def test_own_records_are_kept_over_a_restart(world):
+    async def main():
+        async with world.daemon() as daemon:
+            await daemon.node.dht_put("name", "home", b"attic", ttl=3600)
+        state, _ = load_state(world.settings.state_file)
+        async with world.daemon(state) as daemon:
+            record = await daemon.node.dht_get("name", "home", OWN)
+            assert (record.body, record.ttl) == (b"attic", 3600)
+
+    run(main())
+
+
+def test_settings_reach_the_node(settings):
+    config = node_config(replace(settings, map_size=16, anchors=(A, B), publish_addresses=True))
+    assert (config.map_size, config.anchors, config.publish_addresses) == (16, (A, B), True)
+    default = node_config(settings)
+    assert (default.map_size, default.anchors, default.publish_addresses) == (128, (), False)
+
+
+def test_the_api_of_a_daemon_tells_of_the_dht(world):
+    """The real node behind the API's handlers, in a network of three."""
+
+    def request(**body):
+        async def read():
+            return json.dumps(body).encode()
+
+        return SimpleNamespace(read=read, match_info={})
+
+    async def main():
+        async with world.others() as (a, _), world.daemon() as daemon:
+            server, found = Server(daemon), {}
+
+            async def ask(handler, **body):
+                response = await getattr(server, handler)(request(**body))
+                return json.loads(response.body)
+
+            await daemon.add_peer(AT_A, "alpha")
+            a.keep(AT_B)
+            await asyncio.sleep(120)
+            found["info"] = await ask("_info")
+            found["dht"] = await ask("_dht")
+            found["lookup"] = await ask("_lookup", target=str(B))
+            found["id"] = await ask("_lookup", target="00" * 20)
+            found["resolved"] = await ask("_resolve", target=str(B), dht=True)
+            found["put"] = await ask("_put_record", kind="name", name="x", body="y", ttl=60)
+            found["got"] = await ask("_get_record", kind="name", name="x")
+            return found
+
+    found = run(main())
+    assert found["info"]["network_size"] == {"nodes": 3.0, "exact": True}
+    assert found["dht"]["joined"]
+    assert found["dht"]["contacts"] == 2
+    assert found["lookup"]["locator"]["peer_id"] == str(B)
+    assert A.short.hex() in {link["short"] for link in found["lookup"]["locator"]["links"]}
+    assert {near["peer_id"] for near in found["id"]["nearest"]} == {str(A), str(B)}
+    assert found["resolved"]["steps"]
+    assert found["resolved"]["routes"][0]["peer_id"] == str(B)
+    assert found["put"] == {"stored": 2, "asked": 2, "refused": {}}
+    assert (found["got"]["body"], found["got"]["encoding"]) == ("y", "text")
 
 
 def test_peers_are_found_by_name_short_id_and_address(world):
@@ -211,7 +299,7 @@ def test_reload_applies_who_may_be_a_peer(world):
                 await daemon.add_peer(AT_B, "")
             world.fresh = replace(world.settings, allow=frozenset((A,)))
             await daemon.reload()
-            await asyncio.sleep(2)
+            await asyncio.sleep(10)  # b asks too, for its lookups, and goes first by its key
             assert {s.peer for s in daemon.node.sessions() if s.slot} >= {B}
             assert set(daemon.kept()) == {B}
 
