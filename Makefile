@@ -23,7 +23,7 @@ NO_SKIPS := $(if $(STRICT),--no-skips)
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help venv deps check format test unit system sim sim-quick fuzz soak bench \
+.PHONY: help venv deps check format test unit system sim sim-quick sim-small fuzz soak bench \
 	bench-compare demo coverage clean
 
 help: ## list the targets
@@ -80,7 +80,7 @@ format: venv ## rewrite the sources in the one format
 	@$(PY) -m ruff check --quiet --fix-only $(SOURCES)
 	@$(PY) -m ruff format $(SOURCES)
 
-test: deps check unit sim-quick system ## everything that must pass before a merge
+test: deps check unit sim-quick sim-small system ## everything that must pass before a merge
 
 unit: venv ## unit tests
 	@echo 'unit:'
@@ -90,7 +90,13 @@ sim-quick: venv
 	@echo 'sim: the quick part'
 	@$(PYTEST) $(NO_SKIPS) -m 'not slow' tests/sim
 
-sim: venv ## simulations in virtual time, all of them, with their tables
+sim-small: venv ## networks in virtual time against the goals, at a size for five minutes
+	@echo 'sim: the small networks'
+	@$(PY) -m testnet.sim --small --json build/sim-small.json $(SIM)
+
+# The table first: its rows are what a failing test of a part would show as a whole.
+sim: venv ## all simulations, the table of goals at full size (SIM='--rows start --seed 7')
+	@$(PY) -m testnet.sim $(SIM)
 	@$(PYTEST) $(NO_SKIPS) --capture=no --timeout=0 tests/sim
 
 system: venv ## tests with real sockets and daemons in network namespaces

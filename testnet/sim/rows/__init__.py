@@ -1,0 +1,28 @@
+"""The rows of the table, each a module of its own."""
+
+from testnet.sim.measure import Row
+from testnet.sim.rows import (
+    churning,
+    cutting,
+    dying,
+    hostile_dht,
+    joining,
+    moving,
+    resolving,
+    scaling,
+    starting,
+    stretching,
+)
+
+ROWS: tuple[Row, ...] = (
+    *starting.ROWS,
+    *moving.ROWS,
+    *cutting.ROWS,
+    *stretching.ROWS,
+    *resolving.ROWS,
+    *joining.ROWS,
+    *hostile_dht.ROWS,
+    *dying.ROWS,
+    *churning.ROWS,
+    *scaling.ROWS,
+)
