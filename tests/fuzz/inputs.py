@@ -21,7 +21,11 @@ from tests.bench.keys import private_keys
 _FILE = json.loads((Path(__file__).parents[1] / "vectors" / "packets.json").read_text())
 PACKETS = [bytes.fromhex(packet["hex"]) for packet in _FILE["packets"]]
 FORWARDS = [bytes.fromhex(step["hex"]) for step in _FILE["forward"]["steps"]]
-PIECES = [bytes.fromhex(piece) for piece in _FILE["cut"]["pieces"] if isinstance(piece, str)]
+BEACONS = [bytes.fromhex(beacon["hex"]) for beacon in _FILE["beacons"]]
+RECORDS = [bytes.fromhex(_FILE[name]["hex"]) for name in ("link_record", "locator", "map")]
+RECORDS += [bytes.fromhex(record["hex"]) for record in _FILE["records"]]
+REQUESTS = [bytes.fromhex(request["hex"]) for request in _FILE["dht"]["requests"]]
+ANSWERS = [bytes.fromhex(answer["hex"]) for answer in _FILE["dht"]["answers"]["found"]]
 DATA = next(packet["fields"] for packet in _FILE["packets"] if packet["kind"] == "data")
 ALICE, BOB = (PrivateKey(bytes.fromhex(_FILE[name]["private"])) for name in ("alice", "bob"))
 LIARS = private_keys(8, skip=100)
@@ -261,16 +265,18 @@ def notice(random: Random, quotes: list[bytes]) -> bytes:
     return Notice(code, mtu, body).emit()
 
 
-def hello_payload(random: Random, stamp: bytes) -> bytes:
+def hello_payload(
+    random: Random, stamp: bytes, asked: Early | None = None, answer: bytes = b"\0yes"
+) -> bytes:
     """What a hello or, without a stamp, a response carries."""
-    request = Early(name(random), random.randbytes(random.randrange(60)))
+    request = asked or Early(name(random), random.randbytes(random.randrange(60)))
     plain = Payload(
         ("forward", "piece", *names(random)[:12]) if random.random() < 0.7 else names(random)[:12],
         random.choice((0, 1400, 0xFFFF)),
         random.choice((1, 1, 1, 1, 0, 2, 255)),
         stamp,
         request if random.random() < 0.5 else None,
-        None if stamp else random.choice((None, b"\0yes", b"\1")),
+        None if stamp else random.choice((None, answer, b"\1")),
     ).emit(random.choice((0, 264)))
     if random.random() < 0.6:
         return plain

@@ -6,16 +6,22 @@ from random import Random
 from rovy.address.keys import PrivateKey
 from rovy.address.multiaddr import Endpoint
 from rovy.address.path import Direct
-from rovy.errors import Malformed
+from rovy.errors import Malformed, RovyError
 from rovy.io.virtual import run as run_virtually
 from rovy.node import Node
 from rovy.noise.handshake import NO_PSK, Initiator, Responder
 from rovy.noise.mac import mac, mac1_key
 from rovy.session.stamps import StampClock
 from rovy.wire.datagram import Hello, Response, Type
+from rovy.wire.dht import CODEC as DHT
+from rovy.wire.payload import PIECE
+from rovy.wire.piece import cut
 from tests.bench.keys import private_keys
-from tests.fuzz.audit import MEGABYTE, Meter
+from tests.fuzz import beyond
+from tests.fuzz.audit import MEGABYTE, Meter, promise
 from tests.fuzz.inputs import (
+    BOB,
+    LIARS,
     PACKETS,
     forward,
     hello_payload,
@@ -32,6 +38,12 @@ GROWTH = 4 * MEGABYTE
 PAUSES = (0.0, 0.0, 0.001, 0.03, 0.3, 0.3, 3.0, 30.0)
 CROWD = private_keys(64, skip=2)
 TRAP = Endpoint("192.0.2.66", 4000)
+ROOM = 1300
+"""Bytes beyond which a payload goes in pieces."""
+QUESTIONS = 12
+"""Lookups of Bob's at a time."""
+PATIENCE = 1200.0
+"""Seconds after which each of them has to have ended, whatever it is told."""
 
 
 class Insider:
@@ -43,7 +55,9 @@ class Insider:
         self.home = world.endpoint(node)
         self.stamps = StampClock(lambda: EPOCH + asyncio.get_running_loop().time())
         self.trapped: list[bytes] = []
+        self.questions: set[asyncio.Task[object]] = set()
         world.net.filters.append(self._trap)
+        self._lie()
 
     async def joined(self) -> None:
         """See that Mallory has a session with Bob and it is the one Bob has."""
@@ -76,6 +90,8 @@ class Insider:
                 self._hello(self.random.choice(CROWD))
             elif dice < 0.98:
                 self._set_trap()
+            else:
+                self._make_ask()
             self._spring()
 
     def _session(self):
@@ -88,15 +104,109 @@ class Insider:
             self._hello(self.random.choice(CROWD))
             return
         plane = self.node._running.engine.dataplane
-        codec, plain = payload(self.random, self.world.slots, [self._inner(), b""])
+        if self.random.random() < 0.35:
+            codec, plains = self._beyond()
+        else:
+            codec, plain = payload(self.random, self.world.slots, [self._inner(), b""])
+            plains = [plain]
         path = self.node._running.engine.sessions.with_peer(self.target.peer_id).path
         if not isinstance(path, Direct):
             path = Direct(0, self.world.endpoint(self.target))
-        for run in plane.seal(
-            session.id, codec, [plain], self.node._running.engine.now(), path
-        ).runs:
-            source = self.home if self.random.random() < 0.9 else self.world.elsewhere()
-            self.world.inject(source, self.target, bytes(run.data))
+        for plain in plains:
+            now = self.node._running.engine.now()
+            for run in plane.seal(session.id, codec, [plain], now, path).runs:
+                source = self.home if self.random.random() < 0.9 else self.world.elsewhere()
+                self.world.inject(source, self.target, bytes(run.data))
+
+    def _beyond(self) -> tuple[int, list[bytes]]:
+        """(codec, payloads): what lies beyond the map, as a neighbour and as anybody tells it."""
+        random, wall = self.random, self.wall
+        way = MALLORY, self.target.peer_id
+        plain = random.choice(
+            (
+                lambda: beyond.anchor_message(random, wall, way, self._slots()),
+                lambda: beyond.anchor_message(random, wall, way, self._slots()),
+                lambda: beyond.request(random, wall),
+                lambda: beyond.reply(random, wall, self._asked()),
+            )
+        )()
+        if len(plain) <= ROOM:
+            return 0, [plain]
+        pieces = cut(random.getrandbits(32), b"\0" + plain, ROOM)
+        return 1 + self.target._running.engine.codecs.index(PIECE), [p.emit() for p in pieces]
+
+    @property
+    def wall(self) -> int:
+        """Milliseconds as sequences have them."""
+        return int(1000 * self.target._running.engine.wall())
+
+    def _slots(self) -> tuple[int, int]:
+        """Mallory's slot for Bob and Bob's for her, as Bob knows them."""
+        anchors = self.target._running.beyond.anchoring.anchors
+        known = anchors.neighbours.get(self.node.peer_id.short)
+        return (known.their_slot, known.slot) if known else (1, 1)
+
+    def _asked(self) -> list[int]:
+        """Ids of requests that Bob may wait for the answers to."""
+        requests = self.target._running.requests
+        return [requests._next, *(number for _, number in requests._waiting)]
+
+    def _lie(self) -> None:
+        """Let Mallory's node answer all requests as it likes."""
+        requests = self.node._running.requests
+        requests.answerers[DHT] = self._answer
+        requests.early[DHT] = lambda peer, body: self._answer(peer, body)[:700]
+        requests.answerers["map"] = lambda peer, body: beyond.map_answer(
+            self.random, self.node.peer_id.short
+        )
+
+    def _answer(self, peer: object, body: bytes) -> bytes:
+        self.world.fed += 1
+        return beyond.dht_answer(self.random, self.wall, bytes(body))
+
+    def _make_ask(self) -> None:
+        """Let Bob look for something."""
+        if len(self.questions) >= QUESTIONS:
+            return
+        services, random = self.target._running, self.random
+        dht, resolver = services.beyond.dht, services.beyond.resolver
+        liar = random.choice(LIARS)
+        kind = random.choice(beyond.KINDS)
+        work = random.choice(
+            (
+                lambda: dht.lookup(beyond.target(random)),
+                lambda: dht.locate(beyond.target(random)),
+                lambda: dht.get(kind, liar.peer_id, random.choice(beyond.NAMES), thorough=True),
+                lambda: dht.put(beyond.own_record(random, BOB, self.wall)),
+                lambda: resolver.learn(liar.peer_id, 20.0, True),
+                lambda: resolver.by_address(liar.peer_id.address, 20.0, program=True),
+                lambda: services.waiters.open(liar.peer_id, [], 20.0),
+            )
+        )()
+        task = asyncio.get_running_loop().create_task(self._ask(work))
+        self.questions.add(task)
+        task.add_done_callback(self.questions.discard)
+        session = services.engine.sessions.with_peer(self.node.peer_id)
+        if session and session.sending:
+            services.beyond.exchange._begin(session)
+
+    async def _ask(self, work) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await work
+        except TimeoutError:
+            self.world.faults.append("a lookup does not end")
+        except RovyError:
+            pass  # what else, among liars
+        except Exception as error:
+            self.world.faults.append(f"a lookup raised {error!r}")
+            raise
+
+    async def answered(self) -> None:
+        """Wait until all that Bob looks for is found, or not."""
+        if self.questions:
+            await asyncio.wait(self.questions, timeout=PATIENCE)
+        promise(not self.questions, "a lookup does not end")
 
     def _run_programs(self) -> None:
         """What programs of Bob's send meanwhile, to whom they like."""
@@ -136,7 +246,10 @@ class Insider:
     def _make_hello(self, key: PrivateKey) -> tuple[Initiator, bytes]:
         random, target = self.random, self.target.peer_id
         noise = Initiator(key, target, NO_PSK, random.randbytes(32))
-        message = noise.write(hello_payload(random, self.stamps.stamp()))
+        asked = beyond.asked(random, self.wall) if random.random() < 0.4 else None
+        if asked and len(asked.body) > 512:
+            asked = None
+        message = noise.write(hello_payload(random, self.stamps.stamp(), asked))
         signed = Hello(random.getrandbits(32), message, b"", b"").signed()
         return noise, signed + mac(mac1_key(target.key, NO_PSK), signed) + bytes(16)
 
@@ -172,6 +285,8 @@ class Insider:
         peer.index, peer.cipher = response.sender, type(peer.cipher)(bytes(sealing))
         for _ in range(self.random.randrange(4)):
             codec, plain = payload(self.random, self.world.slots, [self.random.choice(PACKETS)])
+            if self.random.random() < 0.3:
+                codec, plain = 0, beyond.request(self.random, self.wall)[:ROOM]
             self.world.inject(source, self.target, peer.seal(codec, plain))
 
     # Handshakes that Bob begins
@@ -202,7 +317,8 @@ class Insider:
                 )
             except Malformed:
                 continue  # one of an earlier trap
-            noise = responder.write(hello_payload(self.random, b""))
+            answer = b"\0" + beyond.dht_answer(self.random, self.wall, b"\1")[:600]
+            noise = responder.write(hello_payload(self.random, b"", answer=answer))
             signed = Response(self.random.getrandbits(32), hello.sender, noise, b"", b"").signed()
             key = mac1_key(self.target.peer_id.key, NO_PSK)
             answer = signed + mac(key, signed) + bytes(16)
@@ -231,6 +347,7 @@ async def _round(random: Random, count: int, meter: Meter) -> None:
                 await asyncio.sleep(random.choice(PAUSES))
                 world.checked()
             await asyncio.sleep(5.0)
+            await mallory.answered()
             await world.works()
         except Exception as error:
             error.add_note("last datagrams:\n" + "\n".join(world.last))

@@ -17,12 +17,25 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from rovy.address.keys import PrivateKey
 from rovy.address.label import Label, back_label
+from rovy.address.multiaddr import Multiaddr
+from rovy.dht.const import LOCATOR, NAME, SERVICE
+from rovy.dht.record import DOMAIN as RECORD_DOMAIN
+from rovy.dht.record import SignedRecord
 from rovy.noise.handshake import NO_PSK, PROLOGUE, PROTOCOL, Initiator, Responder
 from rovy.noise.mac import mac, mac1_key, seal_cookie
 from rovy.noise.xeddsa import sign
+from rovy.routing import anchor_gone
+from rovy.routing.anchor_neighbour import digest
+from rovy.routing.anchor_seats import rank
+from rovy.routing.beacon import DOMAIN as BEACON_DOMAIN
+from rovy.routing.beacon import WILLING as ANCHOR_WILLING
+from rovy.routing.beacon import Beacon, Step
+from rovy.routing.locator import ANCHOR, Locator, LocatorLink
+from rovy.routing.locator import DOMAIN as LOCATOR_DOMAIN
 from rovy.routing.record import DOMAIN as LINK_DOMAIN
 from rovy.routing.record import WILLING, LinkEntry, LinkRecord
-from rovy.wire import control, flood
+from rovy.wire import beacon as anchors
+from rovy.wire import control, dht, flood
 from rovy.wire.datagram import (
     HELLO_FIXED,
     MAC,
@@ -42,6 +55,7 @@ from rovy.wire.forward import (
     header_size,
     overwrite,
 )
+from rovy.wire.mapping import MapLink, emit_ask, emit_map
 from rovy.wire.notice import NONCE, REFUSALS, TRACE_SIZE, Code, Notice, TraceAnswer
 from rovy.wire.payload import Early, Payload
 from rovy.wire.piece import cut
@@ -194,6 +208,28 @@ def signed_record():
     return record, signature_nonce
 
 
+def drawn(name):
+    """The 64 random bytes that a signature takes."""
+    return fixed(f"{name}: signature", 32) + fixed(f"{name}: nonce", 32)
+
+
+STEPS = (Step(7, 300, 95, 1371), Step(3839, 1, 0, 65535), Step(240, 239, 255, 1203))
+
+
+def signed_beacon(*way):
+    """The beacon of the first of these nodes as the others pass it on, the last one's to hold."""
+    made = Beacon.begin(way[0].peer_id, 0x018BCFE56802, 0x80 | ANCHOR_WILLING)
+    for number, ((near, far), step) in enumerate(zip(pairwise(way), STEPS, strict=False)):
+        made = made.extend(near, far.peer_id, step, drawn(f"hop {number}"))
+    return made
+
+
+CAROL, DAVE = private_key("carol"), private_key("dave")
+NEAR, FAR = (ALICE, BOB), (ALICE, CAROL, DAVE, BOB)
+BEACONS = signed_beacon(*NEAR), signed_beacon(*FAR)
+GONE_NONCE = drawn("gone")
+GONE = anchor_gone.sign(CAROL, DAVE.peer_id, 0x018BCFE56803, GONE_NONCE)
+OFFERED = tuple((key.peer_id.short, digest(BEACONS[0].raw)) for key in (ALICE, CAROL))
 TOKEN = fixed("token", 8)
 RECORD, _ = signed_record()
 DIGEST = fixed("digest", flood.DIGEST)
@@ -231,6 +267,28 @@ CONTROLS = {
     "wanted": (
         flood.Wanted((BOB.peer_id.short, RECORD.short)),
         {"shorts": [BOB.peer_id.short.hex(), RECORD.short.hex()]},
+    ),
+    "beacon": (anchors.BeaconMessage(BEACONS[1].raw), {"beacon": BEACONS[1].raw.hex()}),
+    "withdrawn": (
+        anchors.Withdrawn(ALICE.peer_id.short),
+        {"anchor": ALICE.peer_id.short.hex()},
+    ),
+    "gone": (
+        GONE,
+        {
+            "key": GONE.key.hex(),
+            "other": GONE.other.hex(),
+            "sequence": GONE.sequence,
+            "signature": GONE.signature.hex(),
+        },
+    ),
+    "offered": (
+        anchors.Offered(OFFERED),
+        {"offers": [{"anchor": anchor.hex(), "digest": said.hex()} for anchor, said in OFFERED]},
+    ),
+    "asked": (
+        anchors.Asked(tuple(anchor for anchor, _ in OFFERED)),
+        {"anchors": [anchor.hex() for anchor, _ in OFFERED]},
     ),
 }
 
@@ -386,6 +444,201 @@ def link_record():
     }
 
 
+def locator_links(*names):
+    """A locator's links of these nodes, the slots of both widths."""
+    for number, name in enumerate(names, 1):
+        slots = (239 + number, number) if number % 2 else (number, 3840 - number)
+        yield LocatorLink(fixed(name, 8), *slots, 40 * number)
+
+
+def signed_locator():
+    """Alice's locator: an empty path, as she is an anchor herself, and three longer ones."""
+    paths = [
+        (),
+        tuple(locator_links("carol")),
+        tuple(locator_links("dave", "erin")),
+        tuple(locator_links("frank", "erin", "dave", "carol", "grace")),
+    ]
+    links = (
+        LocatorLink(BOB.peer_id.short, 7, 300, 95),
+        LocatorLink(fixed("carol", 8), 3839, 1, 255),
+    )
+    endpoint = Multiaddr.parse(f"/ip6/2001:db8::1/udp/1312{ALICE.peer_id.path}")
+    nonce = fixed("signature", 32) + fixed("nonce", 32)
+    made = Locator.sign(
+        ALICE, 0x018BCFE56801, 3600, 0x80 | ANCHOR, paths, links, (endpoint,), nonce
+    )
+    return made, nonce
+
+
+def locator():
+    """The fields of Alice's locator."""
+    made, signature_nonce = signed_locator()
+    return {
+        "key": made.key.key.hex(),
+        "short": made.short.hex(),
+        "sequence": made.sequence,
+        "ttl": made.ttl,
+        "flags": made.flags,
+        "anchors": [list(map(locator_link_fields, path)) for path in made.anchors],
+        "links": list(map(locator_link_fields, made.links)),
+        "endpoints": list(map(str, made.endpoints)),
+        "domain": LOCATOR_DOMAIN.hex(),
+        "signature_nonce": signature_nonce.hex(),
+        "signature": made.raw[-64:].hex(),
+        "hex": made.raw.hex(),
+    }
+
+
+def locator_link_fields(link):
+    """One link of a locator."""
+    return {"node": link.node.hex(), "slot": link.slot, "back": link.back, "cost": link.cost}
+
+
+def map_answer():
+    """A question for a map, and what Alice answers."""
+    carol, dave = fixed("carol", 8), fixed("dave", 8)
+    links = (
+        MapLink(ALICE.peer_id.short, BOB.peer_id.short, 7, 300, 95, 1371),
+        MapLink(BOB.peer_id.short, carol, 3839, 1, 0, 65535),
+        MapLink(dave, ALICE.peer_id.short, 240, 239, 255, 1203),
+    )
+    return {
+        "most": 4096,
+        "request": emit_ask(4096).hex(),
+        "own": ALICE.peer_id.short.hex(),
+        "links": [
+            {
+                "near": link.near.hex(),
+                "far": link.far.hex(),
+                "slot": link.slot,
+                "back": link.back,
+                "cost": link.cost,
+                "mtu": link.mtu,
+            }
+            for link in links
+        ],
+        "hex": emit_map(ALICE.peer_id.short, links, 4096).hex(),
+    }
+
+
+def beacon(way, made):
+    """A beacon, and what each of its signatures was drawn with; the last node only holds it."""
+    return {
+        "anchor": made.anchor.key.hex(),
+        "sequence": made.sequence,
+        "flags": made.flags,
+        "receiver": way[-1].peer_id.key.hex(),
+        "domain": BEACON_DOMAIN.hex(),
+        "hops": [
+            {
+                "private": private.secret.hex(),
+                "key": hop.node.key.hex(),
+                "slot": hop.step.slot,
+                "next_slot": hop.step.next_slot,
+                "cost": hop.step.cost,
+                "mtu": hop.step.mtu,
+                "signature_nonce": drawn(f"hop {number}").hex(),
+                "signature": hop.signature.hex(),
+            }
+            for number, (private, hop) in enumerate(zip(way[:-1], made.hops, strict=True))
+        ],
+        "digest": digest(made.raw).hex(),
+        "hex": made.raw.hex(),
+    }
+
+
+def gone():
+    """What the signature in the message *gone* was made with."""
+    return {
+        "private": CAROL.secret.hex(),
+        "domain": anchor_gone.DOMAIN.hex(),
+        "signature_nonce": GONE_NONCE.hex(),
+        "hex": GONE.emit().hex(),
+    }
+
+
+def signed_records():
+    """Alice's records of every kind: one without name and body, one with the longest name."""
+    said = ((NAME, "www", b"\0\1"), (SERVICE, "", b""), (128, "ä" * 31 + "x", bytes(range(256))))
+    for number, name, body in said:
+        nonce = drawn(f"record {number}")
+        made = SignedRecord.sign(ALICE, number, 0x018BCFE56804, 86_400, name, body, nonce)
+        yield made, nonce
+
+
+def records():
+    """The fields of those."""
+    return [
+        {
+            "type": made.type,
+            "key": made.key.key.hex(),
+            "sequence": made.sequence,
+            "ttl": made.ttl,
+            "name": made.name,
+            "body": made.body.hex(),
+            "place": made.place.hex(),
+            "domain": RECORD_DOMAIN.hex(),
+            "signature_nonce": nonce.hex(),
+            "signature": made.raw[-64:].hex(),
+            "hex": made.raw.hex(),
+        }
+        for made, nonce in signed_records()
+    ]
+
+
+def dht_requests():
+    """One of every type, and both kinds of target and of what is wanted."""
+    target, place = BOB.peer_id.node_id, next(signed_records())[0].raw
+    prefix = target[: dht.PREFIX // 8].ljust(dht.ID, b"\0")
+    return [
+        dht_request("ping", dht.Ping()),
+        dht_request("ping", dht.Ping(0x018BCFE56801)),
+        dht_request("find", dht.Find(target, dht.WHOLE, dht.NODES, 1100)),
+        dht_request("find", dht.Find(prefix, dht.PREFIX, dht.VALUES, 8192)),
+        dht_request("store", dht.Store(LOCATOR, signed_locator()[0].raw)),
+        dht_request("store", dht.Store(NAME, place)),
+    ]
+
+
+def dht_request(kind, request):
+    """One request."""
+    fields = {name: getattr(request, name) for name in request.__dataclass_fields__}
+    said = {name: v.hex() if isinstance(v, bytes) else v for name, v in fields.items()}
+    return {"request": kind, "fields": said, "hex": request.emit().hex()}
+
+
+def dht_answers():
+    """To a find: nothing, contacts of every form, values; to a store: every status."""
+    known, _ = signed_locator()
+    wide = Label.of((300, 2), 5, 12).data
+    contacts = (
+        dht.Named(b"", known.raw, b""),
+        dht.Named(BOB.peer_id.key, b"", wide, 130),
+        dht.Named(b"", known.raw, Label.of((7, 2)).data, 255),
+    )
+    values = ((LOCATOR, known.raw), *((made.type, made.raw) for made, _ in signed_records()))
+    found = dht.Found((), ()), dht.Found((), contacts), dht.Found(values, contacts[1:2])
+    return {"found": list(map(dht_found, found)), "stored": [f"{s:02x}" for s in range(5)]}
+
+
+def dht_found(found):
+    """One answer to a find."""
+    return {
+        "values": [{"type": kind, "value": raw.hex()} for kind, raw in found.values],
+        "contacts": [
+            {
+                "key": each.key.hex(),
+                "locator": each.locator.hex(),
+                "label": each.label.hex(),
+                "cost": each.cost,
+            }
+            for each in found.contacts
+        ],
+        "hex": found.emit().hex(),
+    }
+
+
 def contents():
     """The whole file."""
     cookie = fixed("cookie", 16)
@@ -422,6 +675,13 @@ def contents():
         "forward": forward,
         "cut": pieces(),
         "link_record": link_record(),
+        "locator": locator(),
+        "map": map_answer(),
+        "beacons": [beacon(way, made) for way, made in zip((NEAR, FAR), BEACONS, strict=True)],
+        "gone": gone(),
+        "ranks": {name: rank(key.peer_id).hex() for name, key in (("alice", ALICE), ("bob", BOB))},
+        "records": records(),
+        "dht": {"requests": dht_requests(), "answers": dht_answers()},
     }
 
 
