@@ -32,7 +32,7 @@ class Caller:
         self, own: PeerID, messenger: Messenger, table: Table, reader: Reader, counters: Counters
     ) -> None:
         self.own, self.messenger = own, messenger
-        self._table, self._reader, self._counters = table, reader, counters
+        self.reader, self._table, self._counters = reader, table, counters
 
     def slow_after(self, peer: PeerID) -> float:
         """Seconds after which an answer is late."""
@@ -45,7 +45,7 @@ class Caller:
         if not answer:
             return
         try:
-            locator = self._reader.locator(answer)
+            locator = self.reader.locator(answer)
         except Malformed:
             self._blame(contact.peer)
             raise
@@ -96,7 +96,7 @@ class Caller:
     def _value(self, kind: int, raw: bytes, find: wire.Find) -> Value | None:
         """A value that checks out and belongs to the target; types not known are passed over."""
         try:
-            value = self._reader.read(kind, raw, self.messenger.wall())
+            value = self.reader.read(kind, raw, self.messenger.wall())
         except Malformed:
             self._counters.malformed += 1
             return None
@@ -106,7 +106,7 @@ class Caller:
     def _contact(self, named: wire.Named) -> Contact | None:
         """A contact that checks out and can be reached by what was said of it."""
         try:
-            locator = self._reader.locator(named.locator) if named.locator else None
+            locator = self.reader.locator(named.locator) if named.locator else None
             peer = locator.key if locator else PeerID(named.key)
         except Malformed:
             self._counters.malformed += 1

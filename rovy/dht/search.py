@@ -75,7 +75,7 @@ class Search:
         """What the node knows without asking."""
         wall = self.caller.messenger.wall()
         found = self._storage.find(goal.target, goal.bits, wall)
-        values = [value for value in found if value.type == goal.kind]
+        values = [self.caller.reader.whole(value) for value in found if value.type == goal.kind]
         for contact in self._known.nearest(goal.number, 1) if goal.kind == LOCATOR else ():
             if contact.locator and goal.matches(contact.id):
                 values.append(Value.of(contact.locator))

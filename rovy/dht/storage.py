@@ -111,7 +111,7 @@ class Storage:
         return max(ends)[1] if ends else None
 
     def _keep(self, value: Value) -> None:
-        self._values[value.place] = value
+        self._values[value.place] = value.kept()
         insort(self._places, value.place)
         distance = value.number ^ self._own_id
         insort(self._far.setdefault(value.type, []), (distance, value.place))

@@ -67,6 +67,11 @@ class Anchoring:
         own = [()] if self.anchors.is_anchor else []
         return [*own, *map(_told, self.anchors.seated.values())]
 
+    def held_paths(self) -> list[LocatorPath]:
+        """The same, with other ways to them, and ways to those that wait for a seat."""
+        own = [()] if self.anchors.is_anchor else []
+        return [*own, *map(_told, self.anchors.held)]
+
     def _noted(self, record: LinkRecord) -> None:
         self.anchors.note_link_record(record, self._engine.now())
         self._pump()

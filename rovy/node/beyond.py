@@ -6,6 +6,7 @@ from typing import Any
 from rovy.address.keys import PeerID, PrivateKey
 from rovy.address.multiaddr import Multiaddr
 from rovy.dht.dht import Dht
+from rovy.errors import RovyError
 from rovy.node.anchoring import Anchoring
 from rovy.node.config import NodeConfig
 from rovy.node.engine import Engine
@@ -21,7 +22,11 @@ from rovy.node.router import Router
 from rovy.node.waiters import Waiters
 from rovy.routing.atlas import Atlas
 from rovy.routing.locator import Locator
+from rovy.session.limits import SourceBuckets
 from rovy.wire.dht import CODEC
+
+ANSWERS = (20.0, 100.0)
+"""Requests of the DHT answered to one peer: a second, and at once."""
 
 
 class Beyond:
@@ -47,6 +52,8 @@ class Beyond:
     ) -> None:
         own = private.peer_id
         self._atlas, self._state = atlas, state
+        self._joined = frozenset[PeerID]()
+        """The anchors that the DHT knows of."""
         self.anchoring = Anchoring(
             engine,
             private,
@@ -68,13 +75,15 @@ class Beyond:
             accept,
         )
         self.dht = Dht(own, self.messenger, engine.random)
-        requests.answerers[CODEC] = lambda peer, body: self.dht.answer(peer, body, False) or b""
+        self._engine, self._asked = engine, SourceBuckets(*ANSWERS)
+        requests.answerers[CODEC] = self._answer
         requests.early[CODEC] = lambda peer, body: self.dht.answer(peer, body, True)
         self.locating = Locating(
             private,
             engine,
             mapper.flood,
             self.anchoring.locator_paths,
+            self.anchoring.held_paths,
             lambda: list(_public(keeper.own_addresses(own))) if config.publish_addresses else [],
             self._publish,
             sequence=sequence,
@@ -104,8 +113,19 @@ class Beyond:
         """The own links may be others."""
         self.locating.changed()
 
+    def _answer(self, peer: PeerID, body: bytes) -> bytes:
+        """Answer a request of the DHT. Raises `Malformed`, and `RovyError` to who asks too much."""
+        if not self._asked.take(peer.key, self._engine.now()):
+            self._engine.counts["too many dht requests"] += 1
+            raise RovyError("too many requests")
+        return self.dht.answer(peer, body, False) or b""
+
     def _anchors_changed(self) -> None:
-        self.dht.anchors_changed()
+        """To the DHT it matters who they are, not by which way they are reached."""
+        anchors = frozenset(self.anchoring.peers())
+        if anchors != self._joined:
+            self._joined = anchors
+            self.dht.anchors_changed()
         self.locating.changed()
 
     def _publish(self, locator: Locator) -> None:

@@ -249,7 +249,8 @@ class Engine:
             if len(payload) <= room:
                 short.append(payload)
             else:
-                self._take(self._pieces(session, index, payload, path, room, now), now)
+                pieces = self._pieces(session, index, payload, path, room, now, expects=expects)
+                self._take(pieces, now)
         if short:
             sealed = self.dataplane.seal(session.id, index, short, now, path, expects=expects)
             self._take(sealed, now)
@@ -301,6 +302,8 @@ class Engine:
         path: Path | None,
         room: int,
         now: float,
+        *,
+        expects: bool = True,
     ) -> Output:
         codec = session.current.codec(PIECE) if session.current else None
         if codec is None:
@@ -310,7 +313,8 @@ class Engine:
             pieces = piece.cut(self._piece, bytes((index,)) + payload, room)
         except ValueError as error:
             raise UsageError(str(error)) from error
-        return self.dataplane.seal(session.id, codec, [p.emit() for p in pieces], now, path)
+        plain = [each.emit() for each in pieces]
+        return self.dataplane.seal(session.id, codec, plain, now, path, expects=expects)
 
     def _take(self, output: Output, now: float) -> None:
         for run in output.runs:

@@ -27,12 +27,18 @@ SETTLE = 1.0
 """Seconds that changes are collected."""
 APART = 10.0
 """Seconds between two locators at least."""
-Said = tuple[tuple[tuple[bytes, int], ...], ...]
+STAYS = 1.25
+"""What was said is said on while it costs at most so much of what would be chosen: round trips of
+busy machines differ all the time, and every locator is stored with eight nodes."""
+Name = tuple[tuple[bytes, int], ...]
 """What makes one path or list of links another: nodes and slots, not costs."""
 
 
 class Locating:
-    """Signs locators. `paths` gives those of the anchors in use, from each to this node."""
+    """Signs locators.
+
+    `paths` gives those in use from anchors to this node, `held` the others that were offered, too.
+    """
 
     def __init__(
         self,
@@ -40,17 +46,19 @@ class Locating:
         engine: Engine,
         flood: Flood,
         paths: Callable[[], Sequence[AnchorPath]],
+        held: Callable[[], Sequence[AnchorPath]],
         endpoints: Callable[[], Sequence[Multiaddr]],
         publish: Callable[[Locator], None],
         *,
         sequence: int = 0,
     ) -> None:
         self._private, self._engine, self._flood = private, engine, flood
-        self._paths, self._endpoints, self._publish = paths, endpoints, publish
+        self._paths, self._held = paths, held
+        self._endpoints, self._publish = endpoints, publish
         self.sequence = sequence
         """The highest one used."""
         self.locator: Locator | None = None
-        self._said: tuple[Said, ...] = ()
+        self._said: tuple[Sequence[AnchorPath], AnchorPath] = (), ()
         self._signed_at = -APART
         self._timer: asyncio.TimerHandle | None = None
         self._refresh: asyncio.TimerHandle | None = None
@@ -69,15 +77,15 @@ class Locating:
 
     def _look(self) -> None:
         self._timer = None
-        anchors, links = choose(self._paths()), self._links()
-        if anchors or links:
-            said = _said(anchors), _said([tuple(links)])
-            if said != self._said:
-                self._said = said
-                self._sign(anchors, links)
+        anchors, links = self._chosen()
+        paths, said = self._said
+        changed = [*map(_name, anchors), _name(links)] != [*map(_name, paths), _name(said)]
+        if changed and (anchors or links):
+            self._said = anchors, links
+            self._sign(anchors, links)
 
     def _again(self) -> None:
-        self._refresh, self._said = None, ()
+        self._refresh, self._said = None, ((), ())
         self._signed_at = self._engine.now() - APART
         self._look()
 
@@ -96,11 +104,18 @@ class Locating:
         self._refresh = loop.call_later(REFRESH * jitter, self._again)
         self._publish(self.locator)
 
+    def _chosen(self) -> tuple[list[AnchorPath], AnchorPath]:
+        """What to say: what was said, if that is nearly as good as the best."""
+        paths, links = self._said
+        own: list[AnchorPath] = [(link,) for link in self._links()]
+        best = stay([(link,) for link in links], own, own[:MAX_LINKS])
+        return stay(paths, self._held(), choose(self._paths())), tuple(path[0] for path in best)
+
     def _links(self) -> list[LocatorLink]:
-        """The best ones, as the own link record has them."""
+        """The best first, as the own link record has them."""
         held = self._flood.map.held.get(self._flood.own)
         entries = sorted(held.record.links, key=lambda link: link.cost) if held else []
-        return [LocatorLink(e.peer, e.slot, e.peer_slot, e.cost) for e in entries[:MAX_LINKS]]
+        return [LocatorLink(e.peer, e.slot, e.peer_slot, e.cost) for e in entries]
 
 
 def choose(paths: Iterable[AnchorPath]) -> list[AnchorPath]:
@@ -109,15 +124,38 @@ def choose(paths: Iterable[AnchorPath]) -> list[AnchorPath]:
     while left and len(chosen) < MAX_ANCHORS:
 
         def price(path: AnchorPath) -> tuple[float, bytes]:
-            costs = zip(_pairs(path), map(_cost, path), strict=True)
-            total = sum(cost * (2 if link in used else 1) for link, cost in costs)
-            return total, path[0].node if path else b""
+            return _price(path, used), path[0].node if path else b""
 
         best = min(left, key=price)
         left.remove(best)
         chosen.append(best)
         used.update(_pairs(best))
     return chosen
+
+
+def stay(
+    former: Sequence[AnchorPath], held: Iterable[AnchorPath], chosen: list[AnchorPath]
+) -> list[AnchorPath]:
+    """The former paths at the costs of today if all are held and cheap enough, else the chosen."""
+    there = {_name(path): path for path in held}
+    still = [there[name] for name in map(_name, former) if name in there]
+    if not len(still) == len(former) == len(chosen):
+        return chosen
+    return still if _total(still) <= STAYS * _total(chosen) else chosen
+
+
+def _total(paths: Iterable[AnchorPath]) -> float:
+    used, total = set[tuple[bytes, bytes]](), 0.0
+    for path in paths:
+        total += _price(path, used)
+        used.update(_pairs(path))
+    return total
+
+
+def _price(path: AnchorPath, used: set[tuple[bytes, bytes]]) -> float:
+    """Seconds; links in `used` count double."""
+    costs = zip(_pairs(path), map(_cost, path), strict=True)
+    return sum(cost * (2 if link in used else 1) for link, cost in costs)
 
 
 def _pairs(path: AnchorPath) -> list[tuple[bytes, bytes]]:
@@ -129,5 +167,5 @@ def _cost(link: LocatorLink) -> float:
     return decode_cost(link.cost)
 
 
-def _said(parts: Iterable[AnchorPath]) -> Said:
-    return tuple(tuple((link.node, link.slot) for link in part) for part in parts)
+def _name(path: AnchorPath) -> Name:
+    return tuple((link.node, link.slot) for link in path)

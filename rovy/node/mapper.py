@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from itertools import pairwise
 
 from rovy.address.keys import PeerID, PrivateKey
 from rovy.address.label import Label
@@ -11,6 +12,7 @@ from rovy.node.engine import Engine
 from rovy.node.peerings import Peerings
 from rovy.routing.cost import HOP
 from rovy.routing.flood import Flood, Neighbour
+from rovy.routing.graph import Graph, pair
 from rovy.routing.map import NEAREST, LinkMap, LinkName
 from rovy.session.const import DEFAULT_RTT
 from rovy.session.session import NEVER, Session
@@ -105,12 +107,22 @@ class Mapper:
 
     def follow(self, label: Label) -> tuple[bytes, ...] | None:
         """The nodes along a label, this one first; None where it leaves the map."""
+        nodes = self._walk(label, self.map.graph)
+        return nodes if len(nodes) == label.hops + 1 else None
+
+    def crosses(self, label: Label, gone: frozenset[LinkName]) -> bool:
+        """Whether a label leads over links that were in the map before its last change."""
+        nodes = self._walk(label, self.map.former)
+        return any(pair(near, far) in gone for near, far in pairwise(nodes))
+
+    def _walk(self, label: Label, graph: Graph) -> tuple[bytes, ...]:
+        """The nodes along a label, as far as a graph has its links."""
         nodes = [self.map.own]
         for slot in label.slots:
-            links = self.map.graph.adjacency.get(nodes[-1], {})
+            links = graph.adjacency.get(nodes[-1], {})
             after = next((peer for peer, link in links.items() if link.slot == slot), None)
             if after is None:
-                return None
+                break
             nodes.append(after)
         return tuple(nodes)
 

@@ -17,9 +17,10 @@ from rovy.routing.atlas import Atlas
 from rovy.routing.cost import encode_cost
 from rovy.routing.locator import Locator
 from rovy.routing.map import LinkMap
+from rovy.routing.routes import Route
 from rovy.wire.dht import CODEC, STORE
 
-JUDGED = 30.0
+JUDGED = 15.0
 """Seconds that what was found of a node's route counts."""
 MOST_JUDGED = 1024
 """Nodes of which it is remembered; the one looked at longest ago gives way."""
@@ -47,8 +48,8 @@ class Messenger:
         self._map_of, self._anchors, self._accept = map_of, anchors, accept
         self._nearby: tuple[object, list[PeerID]] = None, []
         """Nodes of the map, and what they were read from."""
-        self._judged: OrderedDict[PeerID, tuple[float, float | None, bytes | None]] = OrderedDict()
-        """When a node was last looked at, its cost and its group."""
+        self._judged: OrderedDict[PeerID, tuple[float, Route | None]] = OrderedDict()
+        """When a node was last looked at, and the route there."""
         requests.light.add(CODEC)
 
     def now(self) -> float:
@@ -82,15 +83,19 @@ class Messenger:
 
     def cost(self, peer: PeerID) -> float | None:
         """Seconds, of the best route known."""
-        return self._judge(peer)[0]
+        route = self._judge(peer)
+        return route.cost if route else None
 
     def group(self, peer: PeerID) -> bytes | None:
         """The node before it on the route there: many who stand behind one may be one."""
-        return self._judge(peer)[1]
+        route = self._judge(peer)
+        if route is None or len(route.nodes) <= 2 or len(self._map_of().neighbours) <= 1:
+            return None
+        return route.nodes[-2]
 
     def label(self, peer: PeerID) -> tuple[bytes, int] | None:
         """The route there for others to append, its first entry in two bytes, and its cost."""
-        route = self._router.best(peer)
+        route = self._judge(peer)
         if route is None:
             return None
         label = encode_entry(route.label.first, 2) + route.label.rest
@@ -120,19 +125,17 @@ class Messenger:
             self._nearby = found.distance, [peer for peer in peers if peer]
         return self._nearby[1]
 
-    def _judge(self, peer: PeerID) -> tuple[float | None, bytes | None]:
-        """Asked for all of a bucket at a time, so it need not be of this very moment."""
+    def _judge(self, peer: PeerID) -> Route | None:
+        """The best route: asked of eight nodes a request, so it need not be of this very moment."""
         now, known = self.now(), self._judged.get(peer)
         if known and now - known[0] < JUDGED:
-            return known[1:]
+            return known[1]
         route = self._router.best(peer)
-        telling = route is not None and len(route.nodes) > 2 and len(self._map_of().neighbours) > 1
-        group = route.nodes[-2] if route and telling else None
-        self._judged[peer] = now, route.cost if route else None, group
+        self._judged[peer] = now, route
         self._judged.move_to_end(peer)
         if len(self._judged) > MOST_JUDGED:
             self._judged.popitem(last=False)
-        return self._judged[peer][1:]
+        return route
 
     def _paths(self, peer: PeerID) -> list[Path]:
         best = self._router.best(peer)

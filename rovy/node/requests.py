@@ -98,7 +98,7 @@ class Requests:
         answerer = self.answerers.get(request.codec)
         if answerer is None or len(self._tasks) >= RUNNING:
             status = BUSY if answerer else UNKNOWN_CODEC
-            self._engine.tell(session, Reply(request.id, status, b""))
+            self._tell(session, Reply(request.id, status, b""), request.codec)
             return
         seen[request.id] = None
         while len(seen) > REMEMBERED:
@@ -160,10 +160,11 @@ class Requests:
 
     def _tell(self, session: Session, reply: Reply, codec: str) -> None:
         """Who asked lightly asks again where no answer comes: it needs no other watch."""
+        quiet = codec in self.light
         try:
-            self._engine.tell(session, reply, quiet=codec in self.light)
+            self._engine.tell(session, reply, quiet=quiet)
         except RovyError:
-            self._engine.tell(session, Reply(reply.id, TOO_LONG, b""))
+            self._engine.tell(session, Reply(reply.id, TOO_LONG, b""), quiet=quiet)
 
 
 def unpack(status: int, body: bytes, peer: PeerID) -> bytes:

@@ -6,6 +6,7 @@ docs/protocol/dht.md §8
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from math import ceil
 
 from rovy.address.keys import PeerID
@@ -24,7 +25,9 @@ YOUNG = 1.0
 """Seconds in which a node that just started may yet learn of others."""
 LOOK_EVERY = 0.05
 AT_ONCE = 32
-"""Lookups under way; further ones wait."""
+"""Lookups under way; further ones wait …"""
+WAITING = 256
+"""… up to so many in all; beyond that none is begun."""
 ADDRESSES = (10.0, 100.0)
 """Lookups for addresses that programs send to: a second, and at once. A scan meets this bound."""
 FAILED = 10.0
@@ -33,6 +36,16 @@ REMEMBERED = 1024
 """Failures remembered; the oldest gives way."""
 Trace = Callable[[Step], None]
 Name = PeerID | NodeAddress
+
+
+@dataclass(slots=True, eq=False)
+class _Search:
+    """A lookup that is under way or waits for its turn."""
+
+    task: asyncio.Task[Locator] = field(init=False)
+    waiting: int = 0
+    """How many want to know what it finds."""
+    begun: bool = False
 
 
 class Resolver:
@@ -52,14 +65,15 @@ class Resolver:
         self._began = engine.now()
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._addresses = TokenBucket(*ADDRESSES, engine.now())
-        self._under_way: dict[bytes, asyncio.Task[Locator]] = {}
+        self._under_way: dict[bytes, _Search] = {}
         self._failed: OrderedDict[bytes, float] = OrderedDict()
 
     async def close(self) -> None:
         """Stop looking."""
-        for task in self._under_way.values():
+        tasks = [search.task for search in self._under_way.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def by_address(self, address: bytes, timeout: float, *, program: bool = False) -> PeerID:
         """Whose address that is, 16 bytes. Raises `Unreachable`.
@@ -108,25 +122,42 @@ class Resolver:
         now = self._engine.now()
         if not again and now - self._failed.get(name, -FAILED) < FAILED:
             raise Unreachable("no route", _nobody(target))
-        task = self._under_way.get(name) if trace is None else None
-        if task is None:
-            task = asyncio.create_task(self._look(target, name, trace, again=again))
-            task.add_done_callback(_look_at)
-            if trace is None:
-                self._under_way[name] = task
-                task.add_done_callback(lambda _: self._under_way.pop(name, None))
+        known = self._under_way.get(name) if trace is None else None
+        search = known or self._begin(target, name, trace, again=again)
+        search.waiting += 1
         try:
             async with asyncio.timeout(timeout):
-                return await asyncio.shield(task)
+                return await asyncio.shield(search.task)
         except TimeoutError:
-            if trace:
-                task.cancel()
             raise Unreachable("no route", f"{target} was not found in {timeout:g} s") from None
+        finally:
+            search.waiting -= 1
+            if trace or not (search.waiting or search.begun):
+                self._drop(name, search)
+
+    def _begin(self, target: Name, name: bytes, trace: Trace | None, *, again: bool) -> _Search:
+        """Look for a target, or wait for that. Raises `Unreachable` where too many do."""
+        if trace is None and len(self._under_way) >= WAITING:
+            raise Unreachable("busy", f"{WAITING} nodes are looked for already")
+        search = _Search()
+        search.task = asyncio.create_task(self._look(target, name, trace, search, again=again))
+        search.task.add_done_callback(_look_at)
+        if trace is None:
+            self._under_way[name] = search
+            search.task.add_done_callback(lambda _: self._drop(name, search))
+        return search
+
+    def _drop(self, name: bytes, search: _Search) -> None:
+        """It is over, or nobody wants to know any more."""
+        search.task.cancel()
+        if self._under_way.get(name) is search:
+            del self._under_way[name]
 
     async def _look(
-        self, target: Name, name: bytes, trace: Trace | None, *, again: bool
+        self, target: Name, name: bytes, trace: Trace | None, search: _Search, *, again: bool
     ) -> Locator:
         async with self._gate:
+            search.begun = True
             locator = await self._ask(target, name, trace, again=again)
         if locator is None:
             self._failed[name] = self._engine.now()

@@ -240,11 +240,10 @@ class Router:
 
     def _broken(self, session: Session, gone: frozenset[LinkName]) -> list[Path]:
         """The paths of a session that cross links that are gone."""
-        offer = self.offers.get(session.id)
-        if not offer or not gone:
+        if not gone:
             return []
-        dead = [Routed(route.label) for route in offer.routes if gone & route.elements]
-        return [path for path in dead if path in session.paths.states]
+        routed = [path for path in session.paths.states if isinstance(path, Routed)]
+        return [path for path in routed if self._mapper.crosses(path.label, gone)]
 
     def _look_again(self, session: Session) -> None:
         """Supply a session soon, a few at a time."""
@@ -284,7 +283,7 @@ class Router:
             self._cache.clear()
             self._best.clear()
             self._cached = graph, avoid
-        return 0 if self.near_by(peer.short) else self._atlas.version
+        return 0 if self.near_by(peer.short) else self._atlas.version_of(peer.short)
 
     def near_by(self, short: bytes) -> bool:
         """Whether all news of a node come here: of those held beyond the radius they may not."""

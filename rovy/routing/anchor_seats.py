@@ -83,6 +83,13 @@ class Seats:
             self.candidates, CANDIDATES, contender
         )
 
+    def is_crowded_out(self, contender: Contender) -> bool:
+        """Whether one that got no seat would have had it behind another neighbour of its own."""
+        free = len(self.seated) < SEATS
+        return not self.has(contender.short) and (
+            free or contender.order < max(map(_order, self.seated))
+        )
+
     def has(self, short: bytes) -> bool:
         """Whether it is seated or a candidate."""
         return any(each.short == short for each in (*self.seated, *self.candidates))

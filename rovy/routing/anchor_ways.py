@@ -3,6 +3,7 @@
 docs/protocol/anchors.md §3, §5
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import inf
@@ -17,6 +18,11 @@ from rovy.routing.anchor_self import Candidacy
 from rovy.routing.beacon import WILLING, Verified
 from rovy.routing.map import LinkName
 
+REST: Final = (10.0, 640.0)
+"""Seconds that an anchor crowded out is not taken again: at first, and at most. By another way it
+may have another entry and get in, by a third it is crowded out once more, and so on."""
+MAX_RESTS: Final = 64
+"""Anchors crowded out that are remembered; the one crowded out first gives way."""
 MAX_ROWS: Final = 32
 """Anchors that ways are held to before the best of them are chosen."""
 
@@ -39,7 +45,10 @@ class Ways:
         self.verified = Verified()
         self._pins = frozenset(list(pins)[:MAX_PINS])
         self._rows, self._seats = Rows(), Seats()
+        self._rests: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
+        """Anchors crowded out: until when they are not taken, and how long that was."""
         self.self = Candidacy(own, pinned=own in self._pins)
+        self._chosen_at = -inf
         self.surplus: list[Surplus] = []
         """Ways that were given up since this was emptied."""
         self.due = inf
@@ -75,14 +84,19 @@ class Ways:
         if blocked := self.gone.blocks(path.names, now):
             return Heard(digest, "beacon over a gone link", blocked=blocked)
         contender = self._contender(row, path)
+        if (until := self._rests_until(contender.short)) > now:
+            return Heard(digest, "unsteady anchor", again=until)
         if not self.has_room(path.via, path.cost, contender):
             return Heard(digest, "surplus beacon", surplus=contender)
         return None
 
     def has_room(self, via: bytes, cost: float, contender: Contender) -> bool:
         """Whether a way over this neighbour at this cost would be held."""
-        row = self._rows.rows.get(contender.short)
-        return row.has_room(via, cost) if row else self._seats.wants(contender)
+        if row := self._rows.rows.get(contender.short):
+            return row.has_room(via, cost)
+        return self._rests_until(contender.short) <= self._chosen_at and self._seats.wants(
+            contender
+        )
 
     def take(self, row: Row, path: AnchorPath, now: float) -> bool:
         """Hold a way whose beacon is verified; False where its sequences rise too fast."""
@@ -138,6 +152,7 @@ class Ways:
 
     def choose(self, now: float) -> None:
         """Choose the way to each anchor, the anchors, and whether to be one."""
+        self._chosen_at = now
         self._rows.choose(now)
         self._choose_seats(now)
         stood = self.self.standing
@@ -145,11 +160,27 @@ class Ways:
         if self.self.standing != stood:
             self._choose_seats(now)
         for row in [r for s, r in self._rows.rows.items() if not self._seats.has(s)]:
+            if row.best and self._seats.is_crowded_out(self._contender(row, row.best)):
+                self._rest(row.anchor.short, now)
             for path in row.paths.values():
                 self._give_up(row, path)
             self._rows.drop(row, now)
-        dues = self._rows.due(now), self._seats.due, self.gone.due(now), self.self.due
-        self.due = min(dues)
+        rests = min((until for until, _ in self._rests.values() if until > now), default=inf)
+        self.due = min(
+            self._rows.due(now), self._seats.due, self.gone.due(now), self.self.due, rests
+        )
+
+    def _rest(self, anchor: bytes, now: float) -> None:
+        """Each time longer, but for one that was quiet for as long as the longest."""
+        until, last = self._rests.pop(anchor, (-inf, 0.0))
+        calm = now > until + REST[1]
+        pause = REST[0] if calm else min(2 * last, REST[1])
+        self._rests[anchor] = now + pause, pause
+        if len(self._rests) > MAX_RESTS:
+            self._rests.popitem(last=False)
+
+    def _rests_until(self, anchor: bytes) -> float:
+        return self._rests.get(anchor, (-inf, 0.0))[0]
 
     def _choose_seats(self, now: float) -> None:
         rows = self._rows.rows.values()

@@ -4,7 +4,7 @@ Inputs are methods; messages to neighbours are pulled. docs/protocol/anchors.md
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from math import inf
 from typing import Final
 
@@ -19,7 +19,7 @@ from rovy.routing.anchor_ways import Ways
 from rovy.routing.beacon import Beacon
 from rovy.routing.cost import changed_enough, encode_cost
 from rovy.routing.graph import pair
-from rovy.routing.record import LinkRecord
+from rovy.routing.record import MAX_SEQUENCE, LinkRecord
 from rovy.wire.beacon import AnchorMessage, Asked, BeaconMessage, Gone, Offered, Withdrawn
 
 AFTER_CHANGE: Final = 0.25
@@ -65,6 +65,11 @@ class Anchors:
     def candidates(self) -> dict[bytes, AnchorPath]:
         """The ways to better ones that wait for a seat, usable too."""
         return self._ways.candidates
+
+    @property
+    def held(self) -> Iterator[AnchorPath]:
+        """All ways to both, those in reserve too."""
+        return self._ways.paths
 
     @property
     def is_anchor(self) -> bool:
@@ -221,7 +226,10 @@ class Anchors:
             self._send(neighbour, BeaconMessage(last.raw))
 
     def _on_own(self, neighbour: Neighbour, beacon: Beacon, now: float) -> None:
-        if beacon.sequence <= self.sequence or not neighbour.limits.signatures.take(now):
+        if (
+            not self.sequence < beacon.sequence <= MAX_SEQUENCE // 2
+            or not neighbour.limits.signatures.take(now)
+        ):
             return
         after = beacon.hops[1].node if len(beacon.hops) > 1 else neighbour.peer
         beacon.verify_anchor(after)

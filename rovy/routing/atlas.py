@@ -79,7 +79,7 @@ class Atlas:
 
     def __init__(self, own: bytes) -> None:
         self._own = own
-        self._locators: Recent[tuple[Locator, float]] = Recent(LOCATORS)
+        self._locators: Recent[tuple[Locator, float, tuple[Arc, ...]]] = Recent(LOCATORS)
         self._labels: Recent[dict[bytes, Heard]] = Recent(LABELS)
         self._maps: Recent[tuple[list[Arc], float]] = Recent(MAPS)
         self._corridors: Recent[tuple[bytes, ...]] = Recent(MAPS)
@@ -88,6 +88,10 @@ class Atlas:
         self._peers: dict[bytes, PeerID] = {}
         self._base: tuple[object, Graph] = None, Graph({})
         self.version = 0
+        self._anchors_at = 0
+        """Version at which the anchors' paths came."""
+        self._changes: Recent[int] = Recent(LOCATORS + LABELS)
+        """Version at which something was told of a node."""
         """Rises whenever a route may have become another."""
 
     # What is told
@@ -101,13 +105,14 @@ class Atlas:
         self._peers = {peer.short: peer for peer in peers}
         self._base = None, Graph({})
         self.version += 1
+        self._anchors_at = self.version
 
     def learn_locator(self, locator: Locator, until: float = inf) -> None:
         """A verified locator, taken if none is newer; it counts `until` then."""
         known = self._locators.get(locator.short)
         if locator.short != self._own and (known is None or known[0].sequence < locator.sequence):
-            self._locators.put(locator.short, (locator, until))
-            self.version += 1
+            self._locators.put(locator.short, (locator, until, tuple(locator_arcs(locator))))
+            self._changed(locator.short)
 
     def learn_label(self, near: PeerID, far: PeerID, label: bytes, cost: int, now: float) -> None:
         """A label from `near` to `far` as `near` would use it. `Malformed` if it is none."""
@@ -123,13 +128,13 @@ class Atlas:
             del heard[next(iter(heard))]
         self._labels.put(far.short, heard)
         if known is None or known.link != link or known.until <= now:
-            self.version += 1
+            self._changed(far.short)
 
     def on_the_way(self, target: bytes, peer: bytes) -> None:
         """The map of `peer` is to be used in routes to `target` too."""
         others = [each for each in self._corridors.get(target) or () if each != peer]
         self._corridors.put(target, (*others[1 - CORRIDOR :], peer))
-        self.version += 1
+        self._changed(target)
 
     def learn_map(self, peer: bytes, answer: MapAnswer, now: float) -> None:
         """The map of a node, by its short."""
@@ -137,7 +142,7 @@ class Atlas:
         for link in answer.links:
             arcs += both(link.near, link.far, link.slot, link.back, link.cost, link.mtu)
         self._maps.put(peer, (arcs, now + MAP_LIFE))
-        self.version += 1
+        self._changed(peer)
 
     def forget(self, short: bytes) -> None:
         """What was said of a node led nowhere."""
@@ -145,7 +150,11 @@ class Atlas:
         self._labels.drop(short)
         self._maps.drop(short)
         self._corridors.drop(short)
+        self._changed(short)
+
+    def _changed(self, short: bytes) -> None:
         self.version += 1
+        self._changes.put(short, self.version)
 
     # What is known
 
@@ -160,6 +169,12 @@ class Atlas:
         if locator:
             return locator.key
         return next(iter(labels.values())).far if labels else self._peers.get(short)
+
+    def version_of(self, target: bytes) -> int:
+        """Rises whenever routes to a node may have become others."""
+        labels, on_the_way = self._labels.get(target) or (), self._corridors.get(target) or ()
+        changes = (self._changes.get(each) or 0 for each in (target, *labels, *on_the_way))
+        return max(self._anchors_at, *changes)
 
     def has_map(self, short: bytes, now: float) -> bool:
         """Whether a node's map is here and fresh."""
@@ -189,7 +204,8 @@ class Atlas:
         return [rest[0] for rest in rests if rest] + [arc for rest in rests for arc in rest[1:]]
 
     def _leading_to(self, target: bytes, now: float) -> Iterator[Arc]:
-        """Links of the target's and its labels' nodes, a few labels deep."""
+        """Links of the target's and its labels' nodes, as many labels deep as these are unknown."""
+        known = self._base[1].adjacency
         ends, seen = [target], {target}
         for each in self._corridors.get(target) or ():
             yield from self._of(each, now)
@@ -200,7 +216,8 @@ class Atlas:
                 for heard in (self._labels.get(end) or {}).values():
                     if heard.until > now:
                         yield heard.near.short, end, heard.link
-                        nearer.append(heard.near.short)
+                        if heard.near.short not in known:
+                            nearer.append(heard.near.short)
             ends = [end for end in dict.fromkeys(nearer) if end not in seen]
             seen.update(ends)
 
@@ -211,7 +228,7 @@ class Atlas:
             yield from arcs
         held = self._locators.get(short)
         if held and held[1] > now:
-            yield from locator_arcs(held[0])
+            yield from held[2]
 
 
 def locator_arcs(locator: Locator) -> Iterator[Arc]:

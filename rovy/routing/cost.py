@@ -24,7 +24,10 @@ def encode_cost(seconds: float) -> int:
 
 def decode_cost(q: int) -> float:
     """Seconds."""
-    return LEAST * exp2(q / STEPS)
+    return _SECONDS[q]
+
+
+_SECONDS: Final = tuple(LEAST * exp2(q / STEPS) for q in range(MOST_Q + 1))
 
 
 def changed_enough(old_q: int, new_seconds: float) -> bool:

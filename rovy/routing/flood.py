@@ -13,7 +13,7 @@ from rovy.buckets import TokenBucket
 from rovy.errors import Malformed
 from rovy.routing.cost import changed_enough, decode_cost, encode_cost
 from rovy.routing.map import NEAREST, LinkMap, LinkName
-from rovy.routing.record import LEAF, MAX_LINKS, TRUNC, LinkEntry, LinkRecord
+from rovy.routing.record import LEAF, MAX_LINKS, MAX_SEQUENCE, TRUNC, LinkEntry, LinkRecord
 from rovy.wire.flood import (
     INFINITE,
     MAX_LISTED,
@@ -33,7 +33,9 @@ LINK_CHANGES = (20, 30.0)
 COST_CHANGES = (3, 30.0)
 REFRESH = 2400.0
 FLUSH = 0.01
-"""Seconds that records are collected before they are passed on."""
+"""Seconds that records are collected before they are passed on …"""
+FLUSH_NODES = 64
+"""… and as much longer for each of so many nodes in the map: the larger, the more work it is."""
 SUMMARY = 60.0
 CHECK = 1.0
 """Seconds after records went to a neighbour until a summary shows whether they arrived; the next
@@ -44,6 +46,8 @@ QUESTIONS = (2.0, 16.0)
 """Summaries, listings and wishes heard from one neighbour: a second, and at once."""
 LIMITED = 1024
 """Neighbours whose limits are remembered, former ones included; the oldest gives way."""
+FAR_AHEAD = MAX_SEQUENCE // 2
+"""Who has our key may say anything in our name, but not make us run out of numbers."""
 _MICRO = 1e6
 
 
@@ -178,6 +182,8 @@ class Flood:
         record.verify()
         neighbour.has[short] = record.sequence
         if short == self.own:
+            if record.sequence > FAR_AHEAD:
+                return
             self.sequence = max(self.sequence, record.sequence)
             self._change(now + AFTER_CHANGE, topology=True)
             self.counts["own record from before"] += 1
@@ -186,7 +192,8 @@ class Flood:
         self._news.add(short)
         self.taken(record)
         self.counts["new record"] += 1
-        self._flush_at = min(self._flush_at, now + FLUSH)
+        collect = FLUSH * (1 + len(self.map.distance) / FLUSH_NODES)
+        self._flush_at = min(self._flush_at, now + collect)
 
     def _remind(self, neighbour: Neighbour, now: float) -> None:
         """A neighbour that lost its clock goes on above its record from before."""

@@ -1,7 +1,6 @@
 """The map as a weighted graph of confirmed links. docs/protocol/routing.md §3"""
 
-from collections import ChainMap
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from math import inf
@@ -139,13 +138,26 @@ def pair(a: bytes, b: bytes) -> tuple[bytes, bytes]:
 
 
 def distances(graph: Graph, source: bytes) -> dict[bytes, float]:
-    """Seconds from `source` to every node it can reach, itself included, the nearest first."""
+    """Seconds from `source` to every node it can reach, itself included, the nearest first.
 
-    def arcs(node: bytes) -> Iterator[tuple[bytes, float]]:
-        for peer, link in graph.adjacency.get(node, {}).items():
-            yield peer, link.cost
+    What `search` finds, without the ways: maps ask for it with every record.
+    """
+    adjacency, found, best = graph.adjacency, dict[bytes, float](), {source: 0.0}
+    queue = [(0.0, source)]
+    while queue:
+        cost, node = heappop(queue)
+        if node in found:
+            continue
+        found[node] = cost
+        for peer, link in adjacency.get(node, _NOWHERE).items():
+            total = cost + link.cost
+            if total < best.get(peer, inf):
+                best[peer] = total
+                heappush(queue, (total, peer))
+    return found
 
-    return search(arcs, source).cost
+
+_NOWHERE: Final[dict[bytes, Link]] = {}
 
 
 N = TypeVar("N", bytes, tuple[bytes, bool])
@@ -208,21 +220,33 @@ def extended(
 
     `arcs` tells the steps of the grown graph, of which those from the nodes `added` are new.
     """
-    cost, before = ChainMap[bytes, float]({}, tree.cost), ChainMap[bytes, bytes]({}, tree.before)
-    queue = [(cost[node], node) for node in added if node in tree.cost]
+    known, cost, before = tree.cost, dict[bytes, float](), dict[bytes, bytes]()
+    queue = [(known[node], node) for node in added if node in known]
     heapify(queue)
     while queue:
         reached, node = heappop(queue)
-        if reached > cost[node]:
+        if reached > cost.get(node, known.get(node, inf)):
             continue
         if node == target:
             break
         for peer, step in arcs(node):
             total = reached + step
-            if total < cost.get(peer, inf):
+            if total < cost.get(peer, known.get(peer, inf)):
                 cost[peer], before[peer] = total, node
                 heappush(queue, (total, peer))
-    return Tree(cost, before).path(target)  # type: ignore[arg-type]
+    return _joined_path(tree, cost, before, target)
+
+
+def _joined_path(
+    tree: Tree[bytes], cost: dict[bytes, float], before: dict[bytes, bytes], target: bytes
+) -> tuple[bytes, ...] | None:
+    """The way to a target by steps of the tree, but for those found to be cheaper since."""
+    if target not in cost and target not in tree.cost:
+        return None
+    nodes = [target]
+    while (node := before.get(nodes[-1]) or tree.before.get(nodes[-1])) is not None:
+        nodes.append(node)
+    return tuple(reversed(nodes))
 
 
 def _turned(link: LinkEntry, near: bytes) -> LinkEntry:

@@ -49,6 +49,8 @@ class LinkMap:
         self.held: dict[bytes, Held] = {}
         self.graph = Graph({own: {}})
         """Of the nodes that links lead to."""
+        self.former = self.graph
+        """The graph before its last change."""
         self._known, self._changed = Links(), False
         """Of all nodes held, and whether they are others than those `graph` was made of."""
         self.distance: dict[bytes, float] = {own: 0.0}
@@ -117,6 +119,7 @@ class LinkMap:
         self.due = min((_end(held) for _, held in self._others()), default=inf)
         if self.graph is before:
             return None
+        self.former = before
         links, self.links = self.links, frozenset(_links(self.graph))
         return links - self.links
 

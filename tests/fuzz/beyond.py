@@ -13,7 +13,7 @@ from rovy.address.multiaddr import Multiaddr
 from rovy.dht.const import LOCATOR, NAME, SERVICE
 from rovy.dht.record import SignedRecord
 from rovy.routing import anchor_gone
-from rovy.routing.beacon import MAX_HOPS, Beacon, Step
+from rovy.routing.beacon import MAX_HOPS, Beacon, Hop, Step
 from rovy.routing.locator import MAX_LINKS, MAX_TTL, Locator, LocatorLink
 from rovy.wire import dht
 from rovy.wire.beacon import MAX_OFFERED, Asked, BeaconMessage, Gone, Offered, Withdrawn
@@ -23,6 +23,10 @@ from rovy.wire.payload import Early
 from tests.bench.keys import private_keys
 from tests.fuzz.inputs import ALICE, BEACONS, BOB, LIARS, RECORDS, SHORTS, label, mutated
 
+HONEST = ALICE, BOB
+"""Whose keys nobody else has: what is said in their names is forged."""
+COUNT = 39
+"""Where a beacon says how many hops it has."""
 LONG = private_keys(MAX_HOPS + 2, skip=200)
 """As many as the longest beacon has, and more."""
 NAMES = ("", "www", "x" * 63)
@@ -69,27 +73,36 @@ def beacon(random: Random, now: int, way: tuple[PrivateKey, PeerID], slots: Slot
         others = LONG[: random.choice((MAX_HOPS - 1, MAX_HOPS))]
     nodes = [*others, speaker]
     if random.random() < 0.1:
-        nodes.insert(random.randrange(len(nodes)), random.choice((ALICE, BOB, *LIARS)))
+        nodes.insert(random.randrange(len(nodes)), random.choice((*HONEST, *LIARS)))
     if random.random() < 0.1:
         nodes.pop()
     nodes = list(dict.fromkeys(nodes))[-MAX_HOPS:] or [speaker]
     receiver = listener if random.random() < 0.95 else random.choice(LIARS).peer_id
-    made = Beacon.begin(nodes[0].peer_id, sequence(random, now), random.choice((0, 1, 1, 255)))
-    for near, far in pairwise([*(node.peer_id for node in nodes), receiver]):
-        private = nodes[len(made.hops)]
+    # The speaker has a node, which goes on above what it seems to have said: leave it some room.
+    told = now if nodes[0] is speaker else sequence(random, now)
+    made = Beacon.begin(nodes[0].peer_id, told, random.choice((0, 1, 1, 255)))
+    for node, far in zip(nodes, [*(each.peer_id for each in nodes[1:]), receiver], strict=True):
         last = far == receiver and random.random() < 0.95
         step = _step(random, slots if last else None)
-        liar = random.choice(LIARS) if random.random() < 0.02 else private
-        made = made.extend(liar, far, step, random.randbytes(64))
-        assert near == private.peer_id
+        if node in HONEST or random.random() < 0.01:
+            made = _forged(made, node.peer_id, step, random.randbytes(64))
+        else:
+            made = made.extend(node, far, step, random.randbytes(64))
     return made.raw
+
+
+def _forged(made: Beacon, node: PeerID, step: Step, signature: bytes) -> Beacon:
+    """A beacon with the hop of a node that did not sign it."""
+    hops = (*made.hops, Hop(node, step, signature))
+    raw = made.raw[:COUNT] + bytes((len(hops),)) + made.raw[COUNT + 1 :] + hops[-1].emit()
+    return Beacon(made.anchor, made.sequence, made.flags, hops, raw)
 
 
 def gone(random: Random, now: int) -> Gone:
     """Links that somebody says are down: true signatures, forged ones, keys that are none."""
-    near, far = random.sample((ALICE, BOB, *LIARS, *LIARS), 2)
-    if random.random() < 0.6:
-        near, far = random.choice(tuple(pairwise(LIARS[:6])))
+    near, far = random.choice(tuple(pairwise(LIARS[:6])))
+    if random.random() < 0.3:
+        near, far = random.choice(LIARS), random.choice((ALICE, BOB, *LIARS))
     told = anchor_gone.sign(near, far.peer_id, sequence(random, now), random.randbytes(64))
     if random.random() < 0.8:
         return told

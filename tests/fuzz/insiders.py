@@ -1,6 +1,7 @@
 """Hostile peers: with valid keys and a peering they say whatever they like, in every codec."""
 
 import asyncio
+from collections import deque
 from random import Random
 
 from rovy.address.keys import PrivateKey
@@ -55,9 +56,12 @@ class Insider:
         self.home = world.endpoint(node)
         self.stamps = StampClock(lambda: EPOCH + asyncio.get_running_loop().time())
         self.trapped: list[bytes] = []
+        self.said: deque[bytes] = deque(maxlen=60)
+        """What neighbours told Bob of anchors: it can be said again."""
         self.questions: set[asyncio.Task[object]] = set()
         world.net.filters.append(self._trap)
         self._lie()
+        self._listen()
 
     async def joined(self) -> None:
         """See that Mallory has a session with Bob and it is the one Bob has."""
@@ -126,6 +130,8 @@ class Insider:
             (
                 lambda: beyond.anchor_message(random, wall, way, self._slots()),
                 lambda: beyond.anchor_message(random, wall, way, self._slots()),
+                lambda: random.choice(self.said or [b"\0"]),
+                lambda: beyond.request(random, wall),
                 lambda: beyond.request(random, wall),
                 lambda: beyond.reply(random, wall, self._asked()),
             )
@@ -159,6 +165,16 @@ class Insider:
         requests.answerers["map"] = lambda peer, body: beyond.map_answer(
             self.random, self.node.peer_id.short
         )
+
+    def _listen(self) -> None:
+        anchors = self.target._running.beyond.anchoring.anchors
+        receive = anchors.receive
+
+        def noting(peer, message, now) -> None:
+            self.said.append(message.emit())
+            receive(peer, message, now)
+
+        anchors.receive = noting
 
     def _answer(self, peer: object, body: bytes) -> bytes:
         self.world.fed += 1

@@ -190,6 +190,7 @@ class World(logging.Handler):
             promise(not core.out, "something was not carried out")
             self._checked_map(services)
             self._checked_edge(services)
+            audit.beyond_bounded(services)
             for each in core.sessions.values():
                 promise(each.pieces.held <= MEMORY, "pieces held")
                 promise(len(each.pieces._wholes) <= PAYLOADS, "payloads in pieces")

@@ -11,6 +11,7 @@ from testnet.sim.world import World
 from tests.sim.support import virtual
 
 
+@pytest.mark.slow
 @virtual
 async def test_who_swallows_transit_keeps_its_peerings_and_loses_the_traffic():
     async with World(graphs.square(), set_up=send_back) as world:
@@ -48,6 +49,7 @@ async def test_one_who_lies_about_costs_cannot_make_its_links_cheap():
         assert observe.active_way(world, (0, 3)) == [0, 2, 3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alter", [True, False])
 @virtual
 async def test_altered_and_repeated_messages_change_no_map(alter):
@@ -66,6 +68,7 @@ async def test_altered_and_repeated_messages_change_no_map(alter):
         attacker.remove()
 
 
+@pytest.mark.slow
 @virtual
 async def test_a_flood_of_one_message_leaves_the_neighbours_working():
     async with World(graphs.line(4)) as world:

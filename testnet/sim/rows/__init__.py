@@ -2,6 +2,7 @@
 
 from testnet.sim.measure import Row
 from testnet.sim.rows import (
+    attacking,
     churning,
     cutting,
     dying,
@@ -25,4 +26,5 @@ ROWS: tuple[Row, ...] = (
     *dying.ROWS,
     *churning.ROWS,
     *scaling.ROWS,
+    *attacking.ROWS,
 )

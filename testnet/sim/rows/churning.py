@@ -62,7 +62,7 @@ class Churn:
 async def churn(n: int, small: int, every: float, minutes: float, scale: Scale) -> list[Measure]:
     """Pings between connected pairs, and what the network's upkeep costs meanwhile."""
     n = scale.size(n, small)
-    minutes = 3.0 if scale.small else minutes
+    minutes = 2.0 if scale.small else minutes
     async with World(graphs.clustered(n, scale.seed), scale.seed) as world:
         await warmed(world)
         state, before = Churn(world, every), sum(world.traffic().values())

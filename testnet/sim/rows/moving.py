@@ -11,12 +11,12 @@ from testnet.sim.world import World
 PAIRS = 200
 PATIENCE = 2.0
 """Seconds a ping may take."""
-SETTLE = 30.0
+SETTLE = 10.0
 
 
 async def move(metres: float, every: float, goal: float, scale: Scale) -> list[Measure]:
     """Steps of so many metres; pings between connected pairs that are no neighbours."""
-    n, steps = scale.size(50, 50), scale.of(30, 4)
+    n, steps = scale.size(50, 50), scale.of(30, 3)
     graph = graphs.nothing(n)
     found: list[float | None] = []
     async with World(graph, scale.seed) as world:

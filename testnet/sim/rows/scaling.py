@@ -16,10 +16,10 @@ REAL_CRYPTO = 1000
 
 async def scale_up(n: int, minutes: float, scale: Scale) -> list[Measure]:
     """Bytes of objects, and bytes sent, of the mean node after the network has settled."""
-    minutes = min(minutes, 2.0) if scale.small else minutes
+    minutes = min(minutes, 1.0) if scale.small else minutes
     with fast_crypto(n > REAL_CRYPTO):
         async with World(graphs.clustered(n, scale.seed), scale.seed) as world:
-            await warmed(world, 120.0)
+            await warmed(world, float(scale.of(120, 60)))
             before = sum(world.traffic().values())
             await world.sleep(60 * minutes)
             sent = (sum(world.traffic().values()) - before) / n / minutes * 60

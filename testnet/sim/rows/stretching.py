@@ -16,7 +16,7 @@ async def stretch(scale: Scale) -> list[Measure]:
     async with large(graphs.clustered(n, scale.seed), scale) as world:
         await warmed(world)
         first = observe.FirstPaths(world)
-        pairs = _strangers(world, scale.of(500, 100))
+        pairs = _strangers(world, scale.of(500, 60))
         for begin in range(0, len(pairs), 50):
             await _talk(world, pairs[begin : begin + 50])
         opened = [pair for pair in pairs if pair in first.found]

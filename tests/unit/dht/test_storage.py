@@ -15,7 +15,7 @@ from rovy.dht.const import (
 )
 from rovy.dht.record import SignedRecord
 from rovy.dht.storage import Storage
-from rovy.dht.values import Value
+from rovy.dht.values import Reader, Value
 from rovy.wire.dht import OLD, PREFIX, QUOTA, REFUSED, STORED, WHOLE
 from tests.unit.dht.network import keys, locator
 
@@ -49,7 +49,7 @@ def find(storage, number, wall=WALL):
 def test_kept_and_found():
     value = at(7)
     storage = filled(value)
-    assert find(storage, 7) == [value]
+    assert find(storage, 7) == [value.kept()]
     assert find(storage, 8) == []
     assert storage.by_type() == {LOCATOR: 1}
 
@@ -147,8 +147,8 @@ def test_found_by_prefix_at_most_four():
     far = at(1 << 40)
     storage = filled(*near, far)
     found = storage.find(bytes(20), PREFIX, WALL)
-    assert found == near[:4]
-    assert storage.find((1 << 40).to_bytes(20, "big"), PREFIX, WALL) == [far]
+    assert found == [value.kept() for value in near[:4]]
+    assert storage.find((1 << 40).to_bytes(20, "big"), PREFIX, WALL) == [far.kept()]
 
 
 def test_own_values_are_apart():
@@ -167,5 +167,6 @@ def test_records_of_real_nodes():
     record = SignedRecord.sign(PRIVATE, NAME, NOW_MS, 60, "name", b"", bytes(64))
     value = Value.of(record)
     storage = filled(value)
-    assert storage.find(record.place, WHOLE, WALL) == [value]
+    assert storage.find(record.place, WHOLE, WALL) == [value.kept()]
+    assert Reader().whole(value.kept()) == value
     assert storage.find(record.place, WHOLE, WALL + 60) == []

@@ -491,7 +491,8 @@ def test_what_changed_in_the_map_is_told_once():
     lost = [(number, links) for _, number, links in wires.gone if number < 3]
     assert sorted(lost) == [(number, frozenset({name})) for number in range(3)]
     at = {number: moment for moment, number, _ in wires.gone}
-    assert at[0] - min(at.values()) <= 2 * (LATENCY + constants.FLUSH) + 0.001
+    collected = constants.FLUSH * (1 + 4 / constants.FLUSH_NODES)
+    assert at[0] - min(at.values()) <= 2 * (LATENCY + collected) + 0.001
 
 
 def test_a_neighbour_is_never_sent_its_own_record():
