@@ -1,7 +1,7 @@
 """The node's share in the anchors: beacons to and from peerings. docs/protocol/anchors.md"""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 
 from rovy.address.keys import PeerID, PrivateKey
@@ -14,6 +14,7 @@ from rovy.routing.atlas import Arc, Atlas
 from rovy.routing.flood import Neighbour
 from rovy.routing.locator import AnchorPath as LocatorPath
 from rovy.routing.locator import LocatorLink
+from rovy.routing.map import LinkName
 from rovy.routing.record import LinkRecord
 from rovy.session.session import NEVER, Session
 from rovy.wire.beacon import AnchorMessage
@@ -67,10 +68,9 @@ class Anchoring:
         own = [()] if self.anchors.is_anchor else []
         return [*own, *map(_told, self.anchors.seated.values())]
 
-    def held_paths(self) -> list[LocatorPath]:
-        """The same, with other ways to them, and ways to those that wait for a seat."""
-        own = [()] if self.anchors.is_anchor else []
-        return [*own, *map(_told, self.anchors.held)]
+    def is_gone(self, names: Iterable[LinkName]) -> bool:
+        """Whether one of these links was taken back of late."""
+        return self.anchors.is_gone(names, self._engine.now())
 
     def _noted(self, record: LinkRecord) -> None:
         self.anchors.note_link_record(record, self._engine.now())

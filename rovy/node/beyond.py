@@ -16,6 +16,7 @@ from rovy.node.locating import Locating
 from rovy.node.mapper import Mapper
 from rovy.node.messenger import Messenger
 from rovy.node.notices import Notices
+from rovy.node.relocator import Relocator
 from rovy.node.requests import Requests
 from rovy.node.resolver import Resolver
 from rovy.node.router import Router
@@ -83,12 +84,13 @@ class Beyond:
             engine,
             mapper.flood,
             self.anchoring.locator_paths,
-            self.anchoring.held_paths,
+            self.anchoring.is_gone,
             lambda: list(_public(keeper.own_addresses(own))) if config.publish_addresses else [],
             self._publish,
             sequence=sequence,
         )
         self.resolver = Resolver(own, engine, router, atlas, self.dht, known)
+        self.relocator = Relocator(engine, router, self.resolver)
         self.exchange = Exchange(engine, mapper, atlas, router, requests, waiters, notices)
 
     @property
@@ -106,6 +108,7 @@ class Beyond:
         self.anchoring.close()
         self.locating.close()
         await self.exchange.close()
+        await self.relocator.close()
         await self.resolver.close()
         await self.dht.close()
 

@@ -18,6 +18,7 @@ from rovy.routing.locator import (
     Locator,
     LocatorLink,
 )
+from rovy.routing.map import LinkName
 
 TTL = 3600
 """Seconds."""
@@ -27,17 +28,15 @@ SETTLE = 1.0
 """Seconds that changes are collected."""
 APART = 10.0
 """Seconds between two locators at least."""
-STAYS = 1.25
-"""What was said is said on while it costs at most so much of what would be chosen: round trips of
-busy machines differ all the time, and every locator is stored with eight nodes."""
-Name = tuple[tuple[bytes, int], ...]
-"""What makes one path or list of links another: nodes and slots, not costs."""
+BETTER, BETTER_APART = 0.7, 300.0
+"""Paths that cost at most this part of what was said are told after so many seconds."""
 
 
 class Locating:
     """Signs locators.
 
-    `paths` gives those in use from anchors to this node, `held` the others that were offered, too.
+    `paths` gives those from the anchors in use to this node; `gone` tells whether one of some links
+    was taken back of late.
     """
 
     def __init__(
@@ -46,19 +45,21 @@ class Locating:
         engine: Engine,
         flood: Flood,
         paths: Callable[[], Sequence[AnchorPath]],
-        held: Callable[[], Sequence[AnchorPath]],
+        gone: Callable[[Iterable[LinkName]], bool],
         endpoints: Callable[[], Sequence[Multiaddr]],
         publish: Callable[[Locator], None],
         *,
         sequence: int = 0,
     ) -> None:
         self._private, self._engine, self._flood = private, engine, flood
-        self._paths, self._held = paths, held
+        self._paths, self._gone = paths, gone
         self._endpoints, self._publish = endpoints, publish
         self.sequence = sequence
         """The highest one used."""
         self.locator: Locator | None = None
         self._said: tuple[Sequence[AnchorPath], AnchorPath] = (), ()
+        self._broken = False
+        """Whether what was said is wrong."""
         self._signed_at = -APART
         self._timer: asyncio.TimerHandle | None = None
         self._refresh: asyncio.TimerHandle | None = None
@@ -70,23 +71,48 @@ class Locating:
 
     def changed(self) -> None:
         """Anchors, links or addresses may be others now."""
-        if self._timer or self._engine.closed:
+        if self._engine.closed:
             return
-        wait = max(SETTLE, self._signed_at + APART - self._engine.now())
-        self._timer = asyncio.get_running_loop().call_later(wait, self._look)
+        self._broken = self._broken or self._is_broken()
+        if self._timer is None:
+            wait = max(SETTLE, self._signed_at + APART - self._engine.now())
+            self._timer = asyncio.get_running_loop().call_later(wait, self._look)
 
     def _look(self) -> None:
         self._timer = None
-        anchors, links = self._chosen()
-        paths, said = self._said
-        changed = [*map(_name, anchors), _name(links)] != [*map(_name, paths), _name(said)]
-        if changed and (anchors or links):
-            self._said = anchors, links
+        anchors, links = choose(self._paths()), tuple(self._links()[:MAX_LINKS])
+        if (anchors or links) and self._is_due(anchors, links):
+            self._said, self._broken = (anchors, links), False
             self._sign(anchors, links)
+
+    def _is_due(self, anchors: list[AnchorPath], links: AnchorPath) -> bool:
+        """Whether what was said is wrong, or there is more to say, or it long became better.
+
+        Round trips of busy machines differ all the time, and eight nodes store every locator.
+        """
+        paths, said = self._said
+        if self._broken or len(anchors) > len(paths) or len(links) > len(said):
+            return True
+        much_better = _total(anchors) < BETTER * _total(paths)
+        return much_better and self._engine.now() >= self._signed_at + BETTER_APART
+
+    def _is_broken(self) -> bool:
+        """Whether a link that was said is gone: an own one, or one that somebody said so of."""
+        paths, said = self._said
+        own = {(link.node, link.slot) for link in self._links()}
+        if any((link.node, link.slot) not in own for link in said):
+            return True
+        graph, here = self._flood.map.graph.adjacency, self._flood.own
+        for path in paths:
+            ends = [*(link.node for link in path), here]
+            names = [pair(a, b) for a, b in pairwise(ends)]
+            unlisted = any(a in graph and b in graph and b not in graph[a] for a, b in names)
+            if unlisted or self._gone(names):
+                return True
+        return False
 
     def _again(self) -> None:
         self._refresh, self._said = None, ((), ())
-        self._signed_at = self._engine.now() - APART
         self._look()
 
     def _sign(self, anchors: Sequence[AnchorPath], links: Sequence[LocatorLink]) -> None:
@@ -103,13 +129,6 @@ class Locating:
         loop = asyncio.get_running_loop()
         self._refresh = loop.call_later(REFRESH * jitter, self._again)
         self._publish(self.locator)
-
-    def _chosen(self) -> tuple[list[AnchorPath], AnchorPath]:
-        """What to say: what was said, if that is nearly as good as the best."""
-        paths, links = self._said
-        own: list[AnchorPath] = [(link,) for link in self._links()]
-        best = stay([(link,) for link in links], own, own[:MAX_LINKS])
-        return stay(paths, self._held(), choose(self._paths())), tuple(path[0] for path in best)
 
     def _links(self) -> list[LocatorLink]:
         """The best first, as the own link record has them."""
@@ -133,17 +152,6 @@ def choose(paths: Iterable[AnchorPath]) -> list[AnchorPath]:
     return chosen
 
 
-def stay(
-    former: Sequence[AnchorPath], held: Iterable[AnchorPath], chosen: list[AnchorPath]
-) -> list[AnchorPath]:
-    """The former paths at the costs of today if all are held and cheap enough, else the chosen."""
-    there = {_name(path): path for path in held}
-    still = [there[name] for name in map(_name, former) if name in there]
-    if not len(still) == len(former) == len(chosen):
-        return chosen
-    return still if _total(still) <= STAYS * _total(chosen) else chosen
-
-
 def _total(paths: Iterable[AnchorPath]) -> float:
     used, total = set[tuple[bytes, bytes]](), 0.0
     for path in paths:
@@ -165,7 +173,3 @@ def _pairs(path: AnchorPath) -> list[tuple[bytes, bytes]]:
 
 def _cost(link: LocatorLink) -> float:
     return decode_cost(link.cost)
-
-
-def _name(path: AnchorPath) -> Name:
-    return tuple((link.node, link.slot) for link in path)

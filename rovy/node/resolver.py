@@ -30,7 +30,7 @@ WAITING = 256
 """… up to so many in all; beyond that none is begun."""
 ADDRESSES = (10.0, 100.0)
 """Lookups for addresses that programs send to: a second, and at once. A scan meets this bound."""
-FAILED = 10.0
+FAILED = 3.0
 """Seconds that nobody's being found counts."""
 REMEMBERED = 1024
 """Failures remembered; the oldest gives way."""

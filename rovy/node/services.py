@@ -382,6 +382,7 @@ class Services(Hooks):
                 session = self.engine.sessions.get(number)
                 if session:
                     self.router.failed(session, path, silent=silent)
+                    self.beyond.relocator.failed(session)
             case EarlyAnswer(number, answer):
                 self.waiters.answered(number, answer)
             case VersionMismatch(peer, version):

@@ -4,7 +4,7 @@ Inputs are methods; messages to neighbours are pulled. docs/protocol/anchors.md
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from math import inf
 from typing import Final
 
@@ -19,6 +19,7 @@ from rovy.routing.anchor_ways import Ways
 from rovy.routing.beacon import Beacon
 from rovy.routing.cost import changed_enough, encode_cost
 from rovy.routing.graph import pair
+from rovy.routing.map import LinkName
 from rovy.routing.record import MAX_SEQUENCE, LinkRecord
 from rovy.wire.beacon import AnchorMessage, Asked, BeaconMessage, Gone, Offered, Withdrawn
 
@@ -66,10 +67,9 @@ class Anchors:
         """The ways to better ones that wait for a seat, usable too."""
         return self._ways.candidates
 
-    @property
-    def held(self) -> Iterator[AnchorPath]:
-        """All ways to both, those in reserve too."""
-        return self._ways.paths
+    def is_gone(self, names: Iterable[LinkName], now: float) -> bool:
+        """Whether an end of one of these links has taken it back of late."""
+        return self._ways.gone.blocks(names, now) is not None
 
     @property
     def is_anchor(self) -> bool:
