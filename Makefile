@@ -23,7 +23,7 @@ NO_SKIPS := $(if $(STRICT),--no-skips)
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help venv deps check format test unit system sim sim-quick sim-small fuzz soak bench \
+.PHONY: help venv deps check format test unit system sim sim-quick sim-small hundred fuzz soak bench \
 	bench-compare demo coverage clean
 
 help: ## list the targets
@@ -92,12 +92,11 @@ sim-quick: venv
 
 sim-small: venv ## networks in virtual time against the goals, at a size for five minutes
 	@echo 'sim: the small networks'
-	@$(PY) -m testnet.sim --small --json build/sim-small.json $(SIM)
+	@$(PY) -m testnet.sim --small --json build/sim-small.json
 
-# The table first: its rows are what a failing test of a part would show as a whole.
-sim: venv ## all simulations, the table of goals at full size (SIM='--rows start --seed 7')
-	@$(PY) -m testnet.sim $(SIM)
+sim: venv ## all simulations, and the goals at full size (ARGS='--rows start --seed 7')
 	@$(PYTEST) $(NO_SKIPS) --capture=no --timeout=0 tests/sim
+	@$(PY) -m testnet.sim $(ARGS)
 
 system: venv ## tests with real sockets and daemons in network namespaces
 	@echo 'system:'
@@ -108,6 +107,9 @@ system: venv ## tests with real sockets and daemons in network namespaces
 	else \
 		echo 'system: LEFT OUT, no test of tests/system has run; see above' >&2; \
 	fi
+
+hundred: deps venv ## a hundred real daemons with maps of sixteen (ARGS='--nodes 30')
+	@$(ISOLATED) $(PY) -m testnet.hundred $(ARGS)
 
 fuzz: venv ## feed hostile input to parsers and nodes (ARGS='--minutes 60 --seed x')
 	@$(PY) -m tests.fuzz $(ARGS)

@@ -1,5 +1,6 @@
 """Real `rovyd` processes on the hosts of a lab, driven through `rovyctl` as a person would."""
 
+import contextlib
 import json
 import os
 import signal
@@ -51,11 +52,12 @@ class Daemon:
 
     def call(self, method: str, path: str, body: object = None, timeout: float = 10.0) -> Any:
         """One request to its API, without a `rovyctl` to start; raises `Failed`."""
-        client = Client(self.socket)
-        try:
+        with contextlib.closing(self.client()) as client:
             return client.call(method, path, body, timeout=timeout)
-        finally:
-            client.close()
+
+    def client(self) -> Client:
+        """Its API, for several requests over one connection."""
+        return Client(self.socket)
 
     def run(
         self, *arguments: str, check: bool = True, timeout: float = 30.0

@@ -79,6 +79,20 @@ class Demo:
             text = f"{way}, RTT {rtt}, MTU {route['mtu']}"
             self.rows.append((f"route {route['label']}", text))
 
+    def look_up(self) -> None:
+        """A asks the DHT for F, as it would in a network larger than its map."""
+        wait_until(lambda: bool(self._looked_up()["steps"]), 30.0)
+        print(self._named(self.a.run("resolve", "--dht", self.f.peer_id).stdout))
+        answer = self._looked_up()
+        asked = ", ".join(
+            f"{self._names.get(step['peer_id'], '?')} over {step['route']}"
+            for step in answer["steps"]
+        )
+        anchors = len(answer["locator"]["anchors"]) if answer["locator"] else 0
+        took = f"{1000 * answer['took']:.1f} ms"
+        text = f"asked {asked}: found in {took}, {anchors} anchors"
+        self.rows.append(("F by the DHT", text))
+
     def ping(self) -> None:
         """A pings F; there is no link between them."""
         command = ["ping", "-c", "5", "-i", "0.2", self._address(self.f)]
@@ -187,6 +201,14 @@ class Demo:
         found: list[dict[str, Any]] = self.a.ask("routes", self.f.peer_id)["routes"]
         return found
 
+    def _looked_up(self) -> dict[str, Any]:
+        """F as the DHT has it; without steps until it has said where it is."""
+        try:
+            found: dict[str, Any] = self.a.ask("lookup", self.f.peer_id)
+        except LabError:
+            return {"steps": []}
+        return found
+
     def _address(self, daemon: Daemon) -> str:
         return str(daemon.ask("info")["address"])
 
@@ -246,7 +268,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="rovy-demo-") as directory, Lab() as lab:
         try:
             demo = Demo(lab, Path(directory))
-            steps: list[Callable[[], None]] = [demo.start, demo.routes, demo.ping, demo.traceroute]
+            steps: list[Callable[[], None]] = [demo.start, demo.routes, demo.look_up]
+            steps += [demo.ping, demo.traceroute]
             steps += [demo.download] if demo.tun else []
             steps += [demo.transfer, demo.cut, demo.stop]
             for step in steps:

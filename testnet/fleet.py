@@ -5,10 +5,12 @@ fleet.start()
 fleet.wait_known()
 """
 
+import time
+from collections import deque
 from pathlib import Path
 
 from testnet.daemons import START, Daemon
-from testnet.netns import wait_until
+from testnet.netns import LabError, wait_until
 from testnet.topology import Topology
 
 BAD_WORDS = ("Traceback", " ERROR ", " CRITICAL ")
@@ -46,6 +48,31 @@ class Fleet:
         patience = START + len(self.daemons)
         wait_until(lambda: all(daemon.answers() for daemon in self.daemons), timeout=patience)
 
+    def start_in_turn(self, at_once: int) -> list[float]:
+        """Start them by number, while fewer than `at_once` do not answer yet; seconds each took."""
+        waiting, begun = deque(range(len(self.daemons))), dict[int, float]()
+        took = [0.0] * len(self.daemons)
+        while waiting or begun:
+            while waiting and len(begun) < at_once:
+                number = waiting.popleft()
+                self.daemons[number].spawn(*self.arguments(number))
+                begun[number] = time.monotonic()
+            for number in [n for n in begun if self.daemons[n].answers()]:
+                took[number] = time.monotonic() - begun.pop(number)
+            late = [n for n, at in begun.items() if time.monotonic() > at + START]
+            if late:
+                raise LabError(f"{self.daemons[late[0]].name} did not answer within {START:g} s")
+            time.sleep(0.02)
+        return took
+
+    def wait_linked(self, timeout: float = KNOWN) -> None:
+        """Wait until every node has all its neighbours as peers."""
+        wait_until(lambda: all(map(self._has_peers, range(len(self.daemons)))), timeout=timeout)
+
+    def wait_joined(self, timeout: float = KNOWN) -> None:
+        """Wait until every node has found its place in the DHT."""
+        wait_until(lambda: all(map(_has_joined, self.daemons)), timeout=timeout)
+
     def wait_known(self) -> None:
         """Wait until every node has a map of all nodes and links."""
         wait_until(lambda: all(map(self._knows_all, self.daemons)), timeout=KNOWN)
@@ -68,3 +95,11 @@ class Fleet:
     def _knows_all(self, daemon: Daemon) -> bool:
         known = daemon.call("GET", "/info")["map"]
         return bool(known == {"nodes": len(self.daemons), "links": len(self.net.links)})
+
+    def _has_peers(self, number: int) -> bool:
+        peers = self.daemons[number].call("GET", "/info")["peers"]
+        return bool(peers == len(self.net.endpoints[number]))
+
+
+def _has_joined(daemon: Daemon) -> bool:
+    return bool(daemon.call("GET", "/dht")["joined"])

@@ -9,7 +9,7 @@ Measured: 30 hosts take 0.9 s as a line and 1.2 s as a grid of 49 links, 0.2 s m
 """
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from testnet.daemons import PORT
@@ -28,6 +28,15 @@ class Topology:
     """By the numbers of their ends, the lower one first."""
     endpoints: list[dict[int, str]]
     """For each host the multiaddr of each neighbour on their link, without a PeerID."""
+
+    def holds_without(self, gone: Collection[int]) -> bool:
+        """Whether links join all hosts but these."""
+        rest = set(range(len(self.hosts))) - set(gone)
+        found, fresh = set[int](), {min(rest)} if rest else set[int]()
+        while fresh:
+            found |= fresh
+            fresh = {b for a in fresh for b in self.endpoints[a] if b in rest} - found
+        return found == rest
 
 
 def line(lab: Lab, n: int, quality: LinkQuality | None = None) -> Topology:
@@ -53,6 +62,14 @@ def grid(lab: Lab, w: int, h: int, quality: LinkQuality | None = None) -> Topolo
     across = ((i, i + 1) for i in range(w * h) if (i + 1) % w)
     down = ((i, i + w) for i in range(w * (h - 1)))
     return build(lab, w * h, [*across, *down], quality)
+
+
+def clustered(lab: Lab, n: int, seed: int = 1, quality: LinkQuality | None = None) -> Topology:
+    """As a young public network may be: power-law links and LANs, 4 links a host or nearly."""
+    from testnet.sim import graphs  # brings networkx
+
+    edges = sorted((min(edge), max(edge)) for edge in graphs.clustered(n, seed).edges)
+    return build(lab, n, edges, quality)
 
 
 def build(lab: Lab, n: int, edges: Iterable[Edge], quality: LinkQuality | None = None) -> Topology:
