@@ -51,7 +51,7 @@ class Fleet:
     def start_in_turn(self, at_once: int) -> list[float]:
         """Start them by number, while fewer than `at_once` do not answer yet; seconds each took."""
         waiting, begun = deque(range(len(self.daemons))), dict[int, float]()
-        took = [0.0] * len(self.daemons)
+        took, patience = [0.0] * len(self.daemons), START + len(self.daemons)
         while waiting or begun:
             while waiting and len(begun) < at_once:
                 number = waiting.popleft()
@@ -59,9 +59,9 @@ class Fleet:
                 begun[number] = time.monotonic()
             for number in [n for n in begun if self.daemons[n].answers()]:
                 took[number] = time.monotonic() - begun.pop(number)
-            late = [n for n, at in begun.items() if time.monotonic() > at + START]
+            late = [n for n, at in begun.items() if time.monotonic() > at + patience]
             if late:
-                raise LabError(f"{self.daemons[late[0]].name} did not answer within {START:g} s")
+                raise LabError(f"{self.daemons[late[0]].name} did not answer in {patience:g} s")
             time.sleep(0.02)
         return took
 
