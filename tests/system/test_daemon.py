@@ -459,12 +459,14 @@ def test_answers_are_what_the_openapi_document_says(pair):
     document = json.loads(daemon.request("GET", "/v1/openapi.json")[1])
     validate_openapi(document)
     bodies: dict[str, object] = {
-        f"/v1/{what}": {"target": "other"} for what in ("ping", "resolve", "traceroute")
+        f"/v1/{what}": {"target": "other"} for what in ("ping", "resolve", "lookup", "traceroute")
     }
+    record = {"kind": "service", "name": "web"}
+    bodies |= {"/v1/dht/put": {**record, "body": "tcp/80"}, "/v1/dht/get": record}
     bodies |= {"/v1/peers": {"address": other.address()}, "/v1/firewall": {"rule": "tcp/22"}}
     bodies |= {"/v1/reload": {}, "/v1/stop": {}}
     removed = {"/v1/peers/{peer}": "other", "/v1/firewall/{rule}": "tcp%2F22"}
-    for path, method, operation in sorted(operations(document), key=removes):
+    for path, method, operation in sorted(operations(document), key=turn):
         real = path.replace(path[path.find("{") :], removed[path]) if "{" in path else path
         body = json.dumps(bodies[path]).encode() if method == "post" else b""
         response, data = daemon.request(method.upper(), real, body)
@@ -480,10 +482,11 @@ def operations(document: dict) -> Iterator[tuple[str, str, dict]]:
                 yield path, method, operation
 
 
-def removes(operation: tuple[str, str, dict]) -> int:
-    """What takes something away comes after all else, and the end of the daemon last."""
+def turn(operation: tuple[str, str, dict]) -> int:
+    """A record is put before it is got, things are taken away after all else, the daemon last."""
     path, method, _ = operation
-    return 2 if path == "/v1/stop" else int(method == "delete")
+    late = {"/v1/dht/get": 1, "/v1/stop": 3}
+    return late.get(path, 2 if method == "delete" else 0)
 
 
 def assert_described(document: dict, response: dict, answer: dict) -> None:
