@@ -169,6 +169,9 @@ class Mapper:
 
 
 def _rtt(session: Session) -> float | None:
-    """Of the direct path that takes forward packets, seconds."""
+    """Of the direct path that takes forward packets, when nobody is busy; seconds.
+
+    A link that is told to cost what its queues cost loses its traffic, then costs little again.
+    """
     direct = session.paths.direct
-    return direct.rtt if direct else None
+    return direct.quickest if direct else None

@@ -14,7 +14,7 @@ MOST_Q: Final = 255
 HOP: Final = 0.001
 """Seconds that every link costs besides half its RTT."""
 CHANGE: Final = 0.25
-"""A cost is told anew when it changed by more than this part of the old one."""
+"""A cost is told anew when it changed by more than this part of the old one, and than `HOP`."""
 
 
 def encode_cost(seconds: float) -> int:
@@ -33,7 +33,7 @@ _SECONDS: Final = tuple(LEAST * exp2(q / STEPS) for q in range(MOST_Q + 1))
 def changed_enough(old_q: int, new_seconds: float) -> bool:
     """Whether a link that was told at `old_q` is to be told again."""
     old = decode_cost(old_q)
-    return abs(_clamp(new_seconds) - old) > CHANGE * old
+    return abs(_clamp(new_seconds) - old) > max(CHANGE * old, HOP)
 
 
 def _clamp(seconds: float) -> float:

@@ -25,6 +25,8 @@ from rovy.session.mtu import PROBE as CHALLENGE
 from rovy.session.mtu import MtuSearch, floor
 
 TOKENS = 32
+RECENT = 8
+"""Round trips that are remembered."""
 LONGEST_RTT = 2.0
 """Seconds that an RTT is assumed to have at most."""
 Asked = tuple[Path, bytes, int]
@@ -52,6 +54,8 @@ class PathState:
     """How far measured round trips lie from `rtt`, a moving average; seconds."""
     samples: int = 0
     """How many round trips went into `rtt`, at most 8."""
+    recent: tuple[float, ...] = ()
+    """The last of them, at most 8."""
     jitter: float = 0.0
     """How far they lie from the one before, likewise."""
     answered_at: float = 0.0
@@ -80,6 +84,11 @@ class PathState:
     def round_trip(self) -> float:
         """The RTT, or what stands for it before it was measured."""
         return self.rtt if self.rtt is not None else self.assumed
+
+    @property
+    def quickest(self) -> float | None:
+        """The least of the last round trips: what the way takes when nobody was busy."""
+        return min(self.recent, default=None)
 
     @property
     def first_doubt(self) -> float:
@@ -134,8 +143,9 @@ class PathState:
             self.rtt = self._last = rtt
         self.spread += (abs(rtt - self.rtt) - self.spread) / 4
         self.jitter += (abs(rtt - self._last) - self.jitter) / 4
-        self.samples = min(self.samples + 1, 8)
+        self.samples = min(self.samples + 1, RECENT)
         self.rtt += (rtt - self.rtt) / self.samples
+        self.recent = (*self.recent, rtt)[-RECENT:]
         self._last = rtt
 
 

@@ -41,14 +41,19 @@ def test_order_is_kept(a, b):
 
 
 def test_a_quarter_more_or_less_is_a_change():
-    old = decode_cost(100)
-    assert [changed_enough(100, old * part) for part in (0.7, 0.76, 1.0, 1.24, 1.3)] == [
+    old = decode_cost(160)
+    assert [changed_enough(160, old * part) for part in (0.7, 0.76, 1.0, 1.24, 1.3)] == [
         True,
         False,
         False,
         False,
         True,
     ]
+
+
+def test_less_than_a_millisecond_is_no_change():
+    q = encode_cost(0.0012)
+    assert [changed_enough(q, cost) for cost in (0.0003, 0.0021, 0.0023)] == [False, False, True]
 
 
 def test_beyond_the_ends_nothing_changes():
