@@ -11,6 +11,7 @@ from rovy.errors import UsageError
 from rovy.node.engine import Engine
 from rovy.node.peerings import Peerings
 from rovy.routing.cost import HOP
+from rovy.routing.flapping import Flapping
 from rovy.routing.flood import Flood, Neighbour
 from rovy.routing.graph import Graph, pair
 from rovy.routing.map import NEAREST, LinkMap, LinkName
@@ -45,6 +46,7 @@ class Mapper:
         self.unlinked: Callable[[PeerID], None] = lambda peer: None
         self._peers: dict[bytes, PeerID] = {}
         self._looks: dict[PeerID, int] = {}
+        self._flapping = Flapping()
         self.flood = Flood(
             private,
             now=engine.now(),
@@ -79,9 +81,10 @@ class Mapper:
             self._looks.pop(peer, None)
             self._peers.pop(peer.short, None)
             if peer.short in self.flood.neighbours:
+                self._flapping.lost(peer.short, now)
                 self.flood.unlink(peer.short, now)
                 self.unlinked(peer)
-        elif self._measured(session):
+        elif self._settled(peer, now) and self._measured(session):
             self._peers[peer.short] = peer
             rtt = _rtt(session)
             cost = (DEFAULT_RTT if rtt is None else rtt) / 2 + HOP
@@ -125,6 +128,14 @@ class Mapper:
                 break
             nodes.append(after)
         return tuple(nodes)
+
+    def _settled(self, peer: PeerID, now: float) -> bool:
+        """Whether the link is told, or has not come and gone too often to be."""
+        wait = self._flapping.wait(peer.short, now)
+        if wait == 0.0 or peer.short in self.flood.neighbours:
+            return True
+        asyncio.get_running_loop().call_later(wait, self.refresh, peer)
+        return False
 
     def _measured(self, session: Session) -> bool:
         """Whether the RTT is known, or was waited for long enough."""
