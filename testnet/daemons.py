@@ -29,6 +29,7 @@ class Daemon:
         self.name = host.name
         self.directory = directory
         self.socket = directory / "rovyd.sock"
+        self.discovery: str | None = "off"  # None: as its configuration has it
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *arguments: str) -> None:
@@ -41,6 +42,7 @@ class Daemon:
         self.directory.mkdir(parents=True, exist_ok=True)
         command = [str(BIN / "rovyd"), "--state-dir", str(self.directory)]
         command += ["--socket", str(self.socket), *arguments]
+        command += [f"--discovery={self.discovery}"] if self.discovery else []
         self.process = self.host.spawn(command, log=self.directory / "rovyd.log")
 
     def answers(self) -> bool:

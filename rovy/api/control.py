@@ -8,6 +8,7 @@ from rovy.address.keys import PeerID
 from rovy.address.multiaddr import Multiaddr
 from rovy.address.target import RoutedAddr, Target
 from rovy.config.settings import Settings
+from rovy.discovery.report import Report
 from rovy.errors import RovyError
 from rovy.fcnet.rules import Rule
 from rovy.node.node import Node
@@ -95,6 +96,9 @@ class Control(Protocol):
 
     async def disallow(self, text: str) -> tuple[Rule, str]:
         """Take a rule away; and a note on what will bring it back."""
+
+    def discovery(self) -> Report:
+        """What was found on the local network."""
 
     def user(self) -> str:
         """Who the process runs as."""

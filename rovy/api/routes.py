@@ -45,6 +45,7 @@ ROUTES: Final = (
         HTTPStatus.OK,
     ),
     Route("DELETE", "/v1/peers/{peer}", "_remove_peer", "Keep it no longer", schema.Removed),
+    Route("GET", "/v1/discovery", "_discovery", "Nodes on the local network", schema.Discovery),
     Route("GET", "/v1/sessions", "_sessions", "Sessions and their paths", schema.Sessions),
     Route("GET", "/v1/routes", "_routes", "Routes to nodes there are sessions with", schema.Routes),
     Route("GET", "/v1/map", "_map", "The nodes that are known", schema.Map),

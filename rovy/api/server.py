@@ -23,6 +23,7 @@ from rovy.api.dht_views import dht_view, size_view, steps_view
 from rovy.api.routes import LINES, ROUTES
 from rovy.api.views import (
     counters_view,
+    discovery_view,
     firewall_view,
     interface_view,
     map_view,
@@ -121,8 +122,12 @@ class Server:
         )
 
     async def _peers(self, request: web.Request) -> web.Response:
-        kept = self._control.kept()
-        return answer(schema.Peers(peers_view(kept, self._control.node.sessions())))
+        kept, found = self._control.kept(), self._control.discovery()
+        wanted = {each.peer for each in found.nodes if each.wanted}
+        return answer(schema.Peers(peers_view(kept, self._control.node.sessions(), wanted)))
+
+    async def _discovery(self, request: web.Request) -> web.Response:
+        return answer(discovery_view(self._control.kept(), self._control.discovery()))
 
     async def _sessions(self, request: web.Request) -> web.Response:
         kept = self._control.kept()

@@ -1,12 +1,13 @@
 """From what a node tells to what the API shows."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from rovy.address.keys import PeerID, address_text
 from rovy.address.path import Direct
 from rovy.address.path import Path as NodePath
 from rovy.api import schema
 from rovy.api.control import Firewall, KeptPeer
+from rovy.discovery.report import NodeReport, Report
 from rovy.io.base import Interface
 from rovy.node.events import (
     DhtInfo,
@@ -28,10 +29,17 @@ def route_text(path: NodePath | None) -> str:
     return str(path.remote) if isinstance(path, Direct) else str(path or "")
 
 
-def peers_view(kept: Mapping[PeerID, KeptPeer], sessions: list[SessionInfo]) -> list[schema.Peer]:
-    """All peerings and all kept peers, by name and id."""
+def peers_view(
+    kept: Mapping[PeerID, KeptPeer],
+    sessions: list[SessionInfo],
+    wanted: Collection[PeerID] = (),
+) -> list[schema.Peer]:
+    """All peerings and all kept peers, by name and id. `wanted`: by discovery."""
     found = {s.peer: s for s in sessions if s.slot or s.peer in kept}
-    peers = [_peer(peer, kept.get(peer), found.get(peer)) for peer in {**kept, **found}]
+    peers = [
+        _peer(peer, kept.get(peer), found.get(peer), "lan" if peer in wanted else "inbound")
+        for peer in {**kept, **found}
+    ]
     return sorted(peers, key=lambda peer: (not peer.name, peer.name, peer.peer_id))
 
 
@@ -167,6 +175,49 @@ def firewall_view(kept: Kept, firewall: Firewall) -> schema.Firewall:
     return schema.Firewall(firewall.kind, rules, firewall.counters)
 
 
+def discovery_view(kept: Kept, report: Report) -> schema.Discovery:
+    """What was found on the local network."""
+    return schema.Discovery(
+        mode=report.mode,
+        lan_peers=report.lan_peers,
+        interfaces=[
+            schema.LanInterface(
+                name=each.name,
+                index=each.index,
+                addresses=list(each.addresses),
+                state=each.state,
+                announced=each.announced,
+                heard_back=each.heard_back,
+                others=each.others,
+                heard=each.heard,
+                problem=each.problem,
+                remedy=each.remedy,
+            )
+            for each in report.interfaces
+        ],
+        nodes=[_lan_node(kept, node) for node in report.nodes],
+        counters=dict(report.counts or {}),
+        problems=report.problems,
+    )
+
+
+def _lan_node(kept: Kept, node: NodeReport) -> schema.LanNode:
+    return schema.LanNode(
+        peer_id=str(node.peer),
+        address=address_text(node.peer.address),
+        name=name_of(kept, node.peer),
+        state=node.state,
+        wanted=node.wanted,
+        interfaces=list(node.interfaces),
+        endpoints=[str(each) for each in node.endpoints],
+        rtt=node.rtt,
+        heard=node.heard,
+        attempts=node.attempts,
+        failures=node.failures,
+        again=node.again,
+    )
+
+
 def _traced_hop(kept: Kept, hop: TracedHop) -> schema.TracedHop:
     return schema.TracedHop(
         peer_id=str(hop.peer or ""),
@@ -181,7 +232,9 @@ def _address(peer: PeerID | None) -> str:
     return address_text(peer.address) if peer else ""
 
 
-def _peer(peer: PeerID, kept: KeptPeer | None, session: SessionInfo | None) -> schema.Peer:
+def _peer(
+    peer: PeerID, kept: KeptPeer | None, session: SessionInfo | None, origin: str
+) -> schema.Peer:
     active = next((path for path in session.paths if path.active), None) if session else None
     return schema.Peer(
         peer_id=str(peer),
@@ -189,7 +242,7 @@ def _peer(peer: PeerID, kept: KeptPeer | None, session: SessionInfo | None) -> s
         name=kept.name if kept else "",
         state=_state(session, active),
         kept=kept is not None,
-        origin=kept.origin if kept else "inbound",
+        origin=kept.origin if kept else origin,
         targets=[str(target) for target in kept.targets] if kept else [],
         route=route_text(active.path) if active else "",
         rtt=active.rtt if active else None,

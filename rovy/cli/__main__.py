@@ -7,6 +7,7 @@ import click
 
 from rovy import __version__
 from rovy.cli.dht import dht
+from rovy.cli.discovery import discovery
 from rovy.cli.firewall import firewall
 from rovy.cli.local import completion, config, keygen
 from rovy.cli.lookup import lookup
@@ -42,6 +43,7 @@ for command in (
     info,
     peers,
     peer,
+    discovery,
     ping,
     routes,
     resolve,

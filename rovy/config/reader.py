@@ -15,6 +15,7 @@ from rovy.config.settings import (
     LOG_LEVELS,
     MAP_SIZES,
     MAX_ANCHORS,
+    MAX_PATTERNS,
     PeerSetting,
     Settings,
 )
@@ -25,6 +26,7 @@ from rovy.config.values import (
     integer,
     list_of,
     read_interface_name,
+    read_interface_pattern,
     read_listen,
     read_metrics_listen,
     read_network_key,
@@ -32,6 +34,8 @@ from rovy.config.values import (
     read_peer_id,
     string,
 )
+from rovy.discovery.const import MAX_LAN_PEERS
+from rovy.discovery.const import MODES as DISCOVERY_MODES
 from rovy.errors import Malformed, UsageError
 from rovy.fcnet.rules import MOST as MOST_RULES
 from rovy.fcnet.rules import Rule
@@ -52,6 +56,11 @@ _READERS: Final[dict[str, Callable[[object], object]]] = {
     "map_size": integer(*MAP_SIZES),
     "anchors": lambda value: tuple(dict.fromkeys(list_of(read_peer_id, MAX_ANCHORS)(value))),
     "publish_addresses": boolean,
+    "discovery": choice(*DISCOVERY_MODES),
+    "lan_peers": integer(0, MAX_LAN_PEERS),
+    "discovery_interfaces": lambda value: tuple(
+        list_of(read_interface_pattern, MAX_PATTERNS)(value)
+    ),
     "metrics_listen": lambda value: read_metrics_listen(string(value)),
     "interface": boolean,
     "interface_name": lambda value: read_interface_name(string(value)),

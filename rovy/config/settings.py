@@ -8,6 +8,7 @@ from rovy.address.keys import PeerID
 from rovy.address.multiaddr import Endpoint, Multiaddr
 from rovy.address.target import RoutedAddr
 from rovy.config.places import Places
+from rovy.discovery.const import LAN_PEERS
 from rovy.errors import Malformed, UsageError
 from rovy.fcnet.rules import Rule
 
@@ -22,6 +23,8 @@ PUBLIC_NETWORK: Final = bytes(32)
 MAP_SIZES: Final = (16, 128)
 """The least and the most of `map_size`."""
 MAX_ANCHORS: Final = 4
+MAX_PATTERNS: Final = 32
+"""Of `discovery_interfaces`."""
 
 RELOADABLE: Final = frozenset(
     {
@@ -31,6 +34,9 @@ RELOADABLE: Final = frozenset(
         "allow",
         "deny",
         "firewall_allow",
+        "discovery",
+        "lan_peers",
+        "discovery_interfaces",
         "log_level",
         "log_format",
     }
@@ -84,6 +90,13 @@ class Settings:
     """Nodes that are anchors whatever their rank, at most 4: the same on all nodes, or nearly."""
     publish_addresses: bool = False
     """Whether the node's locator, which everybody can read, tells its public addresses."""
+    discovery: str = "on"
+    """Nodes on the local network: `on` (announce this one and look for others), `listen` (only
+    look), or `off`."""
+    lan_peers: int = LAN_PEERS
+    """Most peers chosen among those found so; 0 chooses none."""
+    discovery_interfaces: tuple[str, ...] = ()
+    """Names of the interfaces used for it, with `*` and `?`; empty: all that lead to a LAN."""
     metrics_listen: Endpoint | None = None
     """TCP address on this machine for `/metrics`, "127.0.0.1:9312"; default none."""
     interface: bool = True

@@ -55,6 +55,13 @@ def read_interface_name(text: str) -> str:
     return text
 
 
+def read_interface_pattern(text: str) -> str:
+    """A name of an interface, in which `*` and `?` stand for others."""
+    if not re.fullmatch(r"[!-.0-~]{1,15}", text):
+        raise Malformed(f"{text!r} names no interface: up to 15 characters, such as eth0 or wl*")
+    return text
+
+
 def read_peer(address: str, name: str = "") -> PeerSetting:
     """A peer to be kept: where it is and who it is."""
     remedy = f"write one such as {PEER_EXAMPLE}"

@@ -17,6 +17,7 @@ from rovy.config.places import Places
 from rovy.config.reader import read_settings
 from rovy.config.settings import KEY_FILE, LOG_FORMATS, LOG_LEVELS, PeerSetting, Settings
 from rovy.config.values import read_listen, read_network_key, read_peer
+from rovy.discovery.const import MODES as DISCOVERY_MODES
 from rovy.errors import Malformed, RovyError
 
 log = logging.getLogger("rovy.daemon")
@@ -73,6 +74,11 @@ FILE = click.Path(path_type=Path)
     envvar="ROVY_NETWORK_KEY",
     help="Key of a private network. Other users see the command line: better in the file, or in"
     " the variable ROVY_NETWORK_KEY.",
+)
+@click.option(
+    "--discovery",
+    type=click.Choice(DISCOVERY_MODES),
+    help="Find nodes on the local network, and be found; listen: find them only.",
 )
 @click.option("--state-dir", type=FILE, help="Directory the daemon writes to.")
 @click.option("--socket", type=FILE, envvar="ROVY_SOCKET", help="API socket.")
@@ -139,6 +145,7 @@ def with_options(
     listen: tuple[Multiaddr, ...],
     peer: tuple[PeerSetting, ...],
     network_key: bytes | None,
+    discovery: str | None,
     state_dir: Path | None,
     socket: Path | None,
     log_level: str | None,
@@ -151,6 +158,7 @@ def with_options(
         "key_file": key and key.absolute(),
         "listen": listen,
         "network_key": network_key,
+        "discovery": discovery,
         "state_dir": state_dir and state_dir.absolute(),
         "socket": socket and socket.absolute(),
         "log_level": log_level,

@@ -20,10 +20,12 @@ from rovy.config.state import State
 from rovy.daemon import logs, privileges
 from rovy.daemon.book import PeerBook
 from rovy.daemon.gate import Gate
+from rovy.daemon.lan import Lan, Media
 from rovy.daemon.notify import Notifier
 from rovy.daemon.rulebook import RuleBook
 from rovy.daemon.saver import Saver
 from rovy.daemon.stamps import StampBound
+from rovy.discovery.report import Report
 from rovy.errors import Malformed
 from rovy.fcnet.rules import Rule
 from rovy.forwarder import SlotTable
@@ -34,6 +36,11 @@ from rovy.io.tun import TunInterface
 from rovy.node.config import NodeConfig
 from rovy.node.node import Node
 
+LAN_LINES: Final = {
+    "on": "nodes there find this one, and it them: rovyctl discovery",
+    "listen": "it finds nodes there, and is not announced: rovyctl discovery",
+    "off": "it looks for no nodes there: discovery is off",
+}
 DHT_EVERY: Final = 300.0
 """Seconds between looks at what the DHT wants kept: it changes all the time."""
 log = logging.getLogger(__name__)
@@ -54,6 +61,7 @@ class Daemon:
         origin: Origin = lambda entry: "config",
         notifier: Notifier | None = None,
         underlay: Underlay | None = None,
+        media: Media | None = None,
     ) -> None:
         self.settings, self.config_file = settings, config_file
         self.started = time.monotonic()
@@ -80,6 +88,7 @@ class Daemon:
         self._dht_due = -inf
         self.book = PeerBook(self.node, state.peers)
         self.rules = RuleBook(self._gate, state.rules, settings.firewall_allow, self.book.find)
+        self.lan = Lan(self.node, media)
         self.saver = Saver(settings.state_file, self._state)
         self._stop = asyncio.Event()
         self._reloading = asyncio.Lock()
@@ -93,6 +102,7 @@ class Daemon:
         await self.saver.save()
         async with self.node:
             await self._keep(self.settings)
+            self.lan.start(self.settings)
             works = [self.saver.run(), self._watch(), self._notifier.keep_alive()]
             works += [self._gate.watch()] if self._tun else []
             tasks = [asyncio.create_task(work) for work in works]
@@ -102,6 +112,7 @@ class Daemon:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
+                await self.lan.close()
         self._gate.remove()
         self._over = True
         await self.saver.save()
@@ -118,6 +129,7 @@ class Daemon:
         async for event in self.node.events():
             if event.kind in ("peering_up", "peering_down"):
                 self.saver.nudge()
+            self.lan.happened(event.kind)
 
     def _state(self) -> State:
         bound = self._stamps.final() if self._over else self._stamps.now()
@@ -207,6 +219,7 @@ class Daemon:
         await self._keep(self.settings)
         await self.rules.configure(self.settings.firewall_allow)
         self.node.reconfigure(with_policy(self.node.config, self.settings))
+        await self.lan.configure(self.settings)
         log.info("reloaded: %s", ", ".join(applied) or "nothing changed")
         if self._stale:
             log.warning("these take effect at the next start: %s", ", ".join(self._stale))
@@ -227,9 +240,14 @@ class Daemon:
         found = [self.saver.problem] if self.saver.problem else []
         if self._tun and self._tun.problem:
             found.append(f"interface {self._tun.name}: {self._tun.problem}")
+        found += self.lan.report().problems
         if self._stale:
             found.append(f"settings that wait for a restart: {', '.join(self._stale)}")
         return found
+
+    def discovery(self) -> Report:
+        """See `Control`."""
+        return self.lan.report()
 
     def _interface_line(self) -> str:
         if self._tun is None:
@@ -246,6 +264,7 @@ class Daemon:
             f"Address  {address_text(peer.address)}",
             *(f"Listens  {Multiaddr.of(each.bound)}" for each in self.node.sockets),
             f"Programs {self._interface_line()}",
+            f"LAN      {LAN_LINES[self.settings.discovery]}",
             f"Key      {self.settings.key_file}",
             f"Socket   {self.settings.socket}",
         ]

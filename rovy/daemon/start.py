@@ -18,10 +18,13 @@ from rovy.config.keys import load_or_create_key
 from rovy.config.settings import PeerSetting, Settings
 from rovy.config.state import State, load_state
 from rovy.daemon.daemon import Daemon
+from rovy.daemon.lan import Media
 from rovy.daemon.notify import Notifier
 from rovy.daemon.privileges import DAC_OVERRIDE, NET_ADMIN, NET_BIND_SERVICE, drop_privileges
 from rovy.daemon.stamps import AHEAD
+from rovy.discovery.mdns import open_mdns
 from rovy.errors import UsageError
+from rovy.io.lan import lan_interfaces
 
 UNPRIVILEGED: Final = 1024
 """The lowest port that everybody may bind."""
@@ -115,6 +118,7 @@ async def _serve(
         config_file=start.config_file,
         origin=start.origin,
         notifier=start.notifier,
+        media=Media(open_mdns, lan_interfaces, os.urandom),
     )
     server = Server(daemon)
     with _signals(daemon):

@@ -1,1 +1,1 @@
-"""How a node finds its first peers and chooses the ones it keeps (docs/architecture.md)."""
+"""Finding nodes on the local network. What is heard there is a hint until a handshake proves it."""

@@ -34,6 +34,7 @@ from rovy.node.events import (
     StepInfo,
     Traced,
 )
+from rovy.node.neighbours import Neighbours
 from rovy.node.ping import Pong
 from rovy.node.requests import Answerer
 from rovy.node.services import Services
@@ -319,6 +320,11 @@ class Node:
     def addresses(self) -> list[Multiaddr]:
         """Where this node can be reached, as far as its own interfaces tell."""
         return self._running.own_addresses()
+
+    @property
+    def neighbours(self) -> Neighbours:
+        """What finding nodes on the local network takes."""
+        return self._running.neighbours
 
     @property
     def interface(self) -> Interface | None:

@@ -60,6 +60,8 @@ class Peerings:
         self._told = told
         self.by_peer: dict[PeerID, Peering] = {}
         self.kept: dict[PeerID, Kept] = {}
+        self.favoured: set[PeerID] = set()
+        """Peers we want as long as there is a session with them, and do not open again."""
 
     def configure(self, config: NodeConfig) -> None:
         """Other limits from now on; the newest peerings taken beyond them end."""
@@ -74,14 +76,23 @@ class Peerings:
 
     def wanted(self, session: Session) -> bool:
         """Whether we ask for a peering of our own accord."""
-        return session.peer in self.kept
+        return session.peer in self.kept or session.peer in self.favoured
 
     def refresh(self, session: Session) -> None:
         """A session was opened or changed its paths: offer the peering we want."""
         if session.direct and session.sending and self.wanted(session):
             peering = self.by_peer.get(session.peer) or self._take(session, ours=True)
             if peering:
+                peering.ours = True
                 self._offer(session, peering)
+
+    def release(self, session: Session) -> None:
+        """End a peering that we asked for and want no longer; nothing where it is the other's."""
+        peering = self.by_peer.get(session.peer)
+        if peering and peering.ours and not self.wanted(session):
+            session.kept = False
+            self._engine.tell(session, PeeringMessage(0))
+            self.drop(session.peer, "released")
 
     def on_message(self, session: Session, message: PeeringMessage) -> None:
         """The other side gave us a slot, or took it back."""

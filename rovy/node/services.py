@@ -25,6 +25,7 @@ from rovy.node.finder import Finder
 from rovy.node.infos import session_info
 from rovy.node.keeper import Keeper
 from rovy.node.mapper import Mapper
+from rovy.node.neighbours import Neighbours
 from rovy.node.notices import Notices
 from rovy.node.peerings import Peerings
 from rovy.node.ping import Pings, Pong
@@ -128,6 +129,9 @@ class Services(Hooks):
             self._accept,
             sequence=sequence,
             state=dht_state,
+        )
+        self.neighbours = Neighbours(
+            self.engine, self.keeper, self.peerings, self.waiters, self._accept
         )
         self.ways = Ways(self._own, self.engine, self.mapper, self.router, self.peerings)
         self.finder = Finder(private, self.engine, self.mapper, self.beyond)
@@ -402,6 +406,7 @@ class Services(Hooks):
         for session in self.engine.sessions:
             self.keeper.leave_lost_addresses(session)
             self.keeper.spread(session)
+        self.neighbours.on_addresses()
 
     def on_packets(self, packets: list[bytes]) -> None:
         """See `Hooks`."""

@@ -37,6 +37,9 @@ socket = "~/rovy.sock"
 map_size = 16
 anchors = ["{B}", "/rovy/{B}", "{A}"]
 publish_addresses = true
+discovery = "listen"
+lan_peers = 3
+discovery_interfaces = ["eth0", "wl*"]
 metrics_listen = "[::1]:9312"
 log_level = "debug"
 log_format = "json"
@@ -78,6 +81,8 @@ def test_everything():
     assert settings.map_size == 16
     assert settings.anchors == (PeerID.parse(B), PeerID.parse(A))
     assert settings.publish_addresses
+    assert (settings.discovery, settings.lan_peers) == ("listen", 3)
+    assert settings.discovery_interfaces == ("eth0", "wl*")
     assert settings.metrics_listen == Endpoint("::1", 9312)
     assert [(str(p.address), p.name) for p in settings.peers] == [
         (f"/ip4/192.0.2.1/udp/1312/rovy/{A}", "laptop"),
@@ -103,6 +108,9 @@ def test_key_goes_with_the_state_directory():
         ('\n\naccept_peers = "no"', [":3: accept_peers", "true or false"]),
         ('log_level = "loud"', ["'loud' is none of debug, info, warning, error"]),
         ("log_level = 3", ["put it in quotes"]),
+        ('discovery = "yes"', ["'yes' is none of on, listen, off"]),
+        ("lan_peers = 65", ["choose 0 to 64"]),
+        ('discovery_interfaces = ["a/b"]', ["names no interface", "eth0 or wl*"]),
         ('metrics_listen = "9312"', [":1: metrics_listen: ", "such as 127.0.0.1:9312"]),
         ('metrics_listen = "192.0.2.1:9312"', ["open to other machines"]),
         ('metrics_listen = "[::]:9312"', ["open to other machines"]),
