@@ -80,17 +80,20 @@ async def _lie(scale: Scale) -> list[Measure]:
         await warmed(world)
         pairs = world.pairs(scale.of(PAIRS, 60), 2)
         before = await _stretches(world, pairs)
+        ways = {pair: set(observe.active_way(world, pair) or ()) for pair in pairs}
         turned = _turn(world, 0.05, lambda number: CostLiar(world, number))
         await world.sleep(30.0)
         honest = [pair for pair in pairs if not set(pair) & turned]
         after = await _stretches(world, honest)
         through = [p for p in honest if set(observe.active_way(world, p) or ()) & turned]
+        through_before = [p for p in honest if ways[p] & turned]
     return [
         Measure(
             "5 % lie about cost, stretch", mean(after), "×", None, detail="after the handshake"
         ),
-        Measure("the same before they lied", mean(before), "×"),
+        Measure("stretch before they lied", mean(before), "×"),
         Measure("ways that lead through liars", 100 * len(through) / len(honest), "%"),
+        Measure("the same before they lied", 100 * len(through_before) / len(honest), "%"),
     ]
 
 
@@ -128,7 +131,7 @@ async def _tamper(scale: Scale) -> list[Measure]:
 async def _flood(scale: Scale) -> list[Measure]:
     """A node sends its neighbours 200 messages a second, one kind after the other."""
     kinds: dict[str, Callable[[World], bytes]] = {
-        "random bytes": lambda world: world.random.randbytes(200),
+        "random bytes, closes among them": lambda world: world.random.randbytes(200),
         "summaries": lambda world: Summary(1, 1, world.random.randbytes(16)).emit(),
         "listings": lambda world: Listing(((world.random.randbytes(8), 1),) * 100).emit(),
         "wishes": lambda world: Wanted(tuple(_shorts(world))).emit(),
