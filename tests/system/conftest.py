@@ -1,6 +1,7 @@
 """System tests run inside `testnet/isolated`, where namespaces and links are theirs alone."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,13 @@ from testnet.netns import Lab, isolated
 def isolation() -> None:
     if not isolated():
         pytest.fail("system tests need isolation: run them with `make system`", pytrace=False)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def interruptible() -> None:
+    """What is started in the background ignores SIGINT, and so would all that it starts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
