@@ -24,8 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PEERS = 4
 REFUSED = 77
 """Exit status of `testnet/isolated` where the kernel has no namespaces for us."""
-SETTLE = 5.0
-"""Seconds after the last peering is up."""
+SETTLE = 60.0
+"""Seconds after the last peering is up, in which anchors and the DHT find themselves."""
 UNITS = {
     "daemon.rest.uss": "MB",
     "daemon.rest.rss": "MB",
