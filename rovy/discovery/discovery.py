@@ -156,11 +156,6 @@ class Discovery:
 
     # Looking
 
-    @property
-    def wanted(self) -> frozenset[PeerID]:
-        """The nodes that are to be peers."""
-        return frozenset(each.peer for each in self._sightings if each.wanted_since < inf)
-
     def report(self) -> Report:
         """All that can be told of it."""
         now, links = self._now(), self._overlay.links()

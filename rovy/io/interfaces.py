@@ -2,11 +2,15 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from rovy.address.multiaddr import is_overlay
 from rovy.io.base import LocalAddress
+
+if TYPE_CHECKING:
+    from ifaddr import Adapter
 
 _GROUPS = 0x1 | 0x10 | 0x40 | 0x100 | 0x400  # links, IPv4 and IPv6 addresses and routes
 NFTABLES = 12, 0x40
@@ -20,13 +24,19 @@ def local_addresses() -> list[LocalAddress]:
     """Addresses of all interfaces, those in fc00::/8 left out."""
     import ifaddr
 
-    found = []
-    for adapter in ifaddr.get_adapters():
-        for ip in adapter.ips:
-            address = ip.ip if isinstance(ip.ip, str) else ip.ip[0]
-            if not is_overlay(address):
-                found.append(LocalAddress(address, adapter.name, adapter.index or 0))
-    return found
+    return [
+        LocalAddress(host, adapter.name, adapter.index or 0)
+        for adapter in ifaddr.get_adapters()
+        for host, _ in hosts_of(adapter)
+    ]
+
+
+def hosts_of(adapter: "Adapter") -> Iterator[tuple[str, int]]:
+    """Addresses of one interface and the bits of their prefixes, those in fc00::/8 left out."""
+    for ip in adapter.ips:
+        host = ip.ip if isinstance(ip.ip, str) else ip.ip[0]
+        if not is_overlay(host):
+            yield host, ip.network_prefix
 
 
 class Watcher:

@@ -6,8 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from struct import Struct
 
-from rovy.address.multiaddr import is_overlay
 from rovy.discovery.interface import Address, Interface
+from rovy.io.interfaces import hosts_of
 
 _SIOCGIFFLAGS = 0x8913
 _UP, _LOOPBACK, _POINT_TO_POINT, _RUNNING, _MULTICAST = 0x1, 0x8, 0x10, 0x40, 0x1000
@@ -25,12 +25,11 @@ def lan_interfaces() -> list[Interface]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         for adapter in ifaddr.get_adapters():
             flags = _flags(sock, adapter.name)
-            hosts = ((ip.ip if isinstance(ip.ip, str) else ip.ip[0], ip) for ip in adapter.ips)
-            addresses = tuple(
-                Address(host, ip.network_prefix)
-                for host, ip in hosts
-                if not is_overlay(host) and (adapter.name, host) not in unproved
-            )
+            addresses = [
+                Address(host, prefix)
+                for host, prefix in hosts_of(adapter)
+                if (adapter.name, host) not in unproved
+            ]
             if flags & _UP and flags & _RUNNING:
                 found.append(
                     Interface(

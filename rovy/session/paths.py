@@ -52,10 +52,8 @@ class PathState:
     """What stands for `rtt` before it was measured, seconds."""
     spread: float = 0.0
     """How far measured round trips lie from `rtt`, a moving average; seconds."""
-    samples: int = 0
-    """How many round trips went into `rtt`, at most 8."""
     recent: tuple[float, ...] = ()
-    """The last of them, at most 8."""
+    """The last round trips, at most 8."""
     jitter: float = 0.0
     """How far they lie from the one before, likewise."""
     answered_at: float = 0.0
@@ -68,7 +66,6 @@ class PathState:
     """Tokens under way and when they were sent; at most 32."""
     spent: int = 0
     """Bytes of challenges that packets from there have paid for."""
-    _last: float = 0.0
 
     @property
     def proven(self) -> bool:
@@ -139,14 +136,13 @@ class PathState:
 
     def sample(self, rtt: float) -> None:
         """Add a measured round trip, seconds (RFC 6298's smoothing, a plain mean at first)."""
-        if self.rtt is None:
-            self.rtt = self._last = rtt
-        self.spread += (abs(rtt - self.rtt) - self.spread) / 4
-        self.jitter += (abs(rtt - self._last) - self.jitter) / 4
-        self.samples = min(self.samples + 1, RECENT)
-        self.rtt += (rtt - self.rtt) / self.samples
+        before = self.recent[-1] if self.recent else rtt
         self.recent = (*self.recent, rtt)[-RECENT:]
-        self._last = rtt
+        if self.rtt is None:
+            self.rtt = rtt
+        self.spread += (abs(rtt - self.rtt) - self.spread) / 4
+        self.jitter += (abs(rtt - before) - self.jitter) / 4
+        self.rtt += (rtt - self.rtt) / len(self.recent)
 
 
 class PathSet:
