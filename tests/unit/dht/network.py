@@ -6,8 +6,7 @@ to ask anybody else is counted as `lost_ways`, for a real node could not do it e
 """
 
 import asyncio
-import functools
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cache
 from heapq import nsmallest
@@ -20,7 +19,6 @@ from rovy.dht.contact import Contact
 from rovy.dht.dht import Dht
 from rovy.dht.values import Reader, Value
 from rovy.errors import RovyError, Unreachable
-from rovy.io.virtual import run
 from rovy.routing.locator import Locator, LocatorLink
 from tests.bench.keys import private_keys
 
@@ -231,16 +229,6 @@ async def resolves(asker: Member, target: Member) -> bool:
     async with asker.dht.find_locator(target.peer.node_id, local=False) as lookup:
         value = await lookup.more()
     return value is not None and value.signer == target.peer
-
-
-def virtual(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run a test in virtual time."""
-
-    @functools.wraps(test)
-    def wrapper(*args: Any, **kwargs: Any) -> None:
-        run(test(*args, **kwargs))
-
-    return wrapper
 
 
 @asynccontextmanager

@@ -7,8 +7,9 @@ import pytest
 from rovy.dht.const import MAX_ASKED, K
 from rovy.errors import Malformed, Unreachable
 from rovy.wire.dht import Find, Found, Named, parse_request
+from tests.sim.support import virtual
 from tests.unit.dht import hostile
-from tests.unit.dht.network import keys, network, resolves, virtual
+from tests.unit.dht.network import keys, network, resolves
 
 
 def near(net, place, count):

@@ -10,7 +10,8 @@ from rovy.dht.record import SignedRecord
 from rovy.dht.values import Value
 from rovy.errors import Malformed, UsageError
 from rovy.wire.dht import PREFIX
-from tests.unit.dht.network import FakeNet, network, resolves, virtual
+from tests.sim.support import virtual
+from tests.unit.dht.network import FakeNet, network, resolves
 
 
 def pairs(net, members, count):
@@ -400,8 +401,9 @@ async def test_a_ping_answered_with_noise_or_with_another_locator():
     async with network(20) as (net, members):
         caller, contact = members[0].dht._search.caller, next(iter(members[0].dht._table))
         liar = net.members[contact.peer]
+        other = next(each for each in members if each is not liar)
         contact.locator = None
-        liar.behaviour = lambda peer, body, early: members[3].locator().raw
+        liar.behaviour = lambda peer, body, early: other.locator().raw
         await caller.ping(contact)
         assert contact.locator is None
         liar.behaviour = lambda peer, body, early: b"noise"

@@ -17,7 +17,8 @@ from rovy.wire.dht import (
     Store,
     parse_found,
 )
-from tests.unit.dht.network import keys, network, virtual
+from tests.sim.support import virtual
+from tests.unit.dht.network import keys, network
 
 
 def ask(member, request, early=False, asker=None):

@@ -11,7 +11,8 @@ from rovy.dht import state
 from rovy.dht.const import NAME
 from rovy.dht.record import SignedRecord
 from rovy.dht.values import Reader, Value
-from tests.unit.dht.network import START, keys, locator, network, virtual
+from tests.sim.support import virtual
+from tests.unit.dht.network import START, keys, locator, network
 
 WALL = START
 LOCATOR = locator(keys(1)[0], int(WALL * 1000))

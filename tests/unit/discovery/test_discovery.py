@@ -1,7 +1,7 @@
 """From what is heard to peers, on LANs in memory and in virtual time."""
 
 import asyncio
-import functools
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import networkx
@@ -13,7 +13,7 @@ from rovy.discovery.discovery import DiscoveryConfig
 from rovy.discovery.fake import FakeLan
 from rovy.discovery.interface import Address
 from rovy.discovery.medium import Announcement
-from rovy.io.virtual import run
+from tests.sim.support import virtual
 from tests.unit.discovery.test_sightings import strangers
 from tests.unit.discovery.world import PEERS, PORT, World, nic, now, until
 
@@ -21,12 +21,12 @@ LISTEN = DiscoveryConfig("listen")
 HERE = ("10.0.0.99",)
 
 
-def virtual(test):
-    @functools.wraps(test)
-    def in_virtual_time(*args, **kwargs):
-        run(test(*args, **kwargs))
-
-    return in_virtual_time
+@asynccontextmanager
+async def couple():
+    """Two nodes on one LAN."""
+    async with World() as world:
+        lan = FakeLan()
+        yield lan, world.station(0, lan), world.station(1, lan)
 
 
 def said(name: object, hosts=HERE, port=PORT, version="1") -> Announcement:
@@ -43,9 +43,7 @@ def interface(station, name="eth0"):
 
 @virtual
 async def test_two_find_each_other():
-    async with World() as world:
-        lan = FakeLan()
-        a, b = world.station(0, lan), world.station(1, lan)
+    async with couple() as (_, a, b):
         began = now()
         await until(lambda: a.peerings() and b.peerings())
         assert now() - began < 1.5
@@ -78,9 +76,7 @@ async def test_a_late_one_and_one_that_goes():
 
 @virtual
 async def test_one_that_dies_without_a_word_is_tried_less_and_less():
-    async with World() as world:
-        lan = FakeLan()
-        a, b = world.station(0, lan), world.station(1, lan)
+    async with couple() as (_, a, b):
         await asyncio.sleep(2)
         b.crash()
         b.discovery._segments.in_use["eth0"].closed = True
@@ -94,9 +90,7 @@ async def test_one_that_dies_without_a_word_is_tried_less_and_less():
 @virtual
 async def test_what_is_heard_is_a_hint():
     """Nothing is believed of who does not answer, and attempts have a rate."""
-    async with World() as world:
-        lan = FakeLan()
-        a, b = world.station(0, lan), world.station(1, lan)
+    async with couple() as (lan, a, b):
         await asyncio.sleep(2)
         assert a.peerings() == {b.peer}
         a.tried.clear()
