@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Mapping
 
+from msgspec import convert
+
 from rovy.address.keys import PeerID, address_text
 from rovy.address.path import Direct
 from rovy.address.path import Path as NodePath
@@ -181,19 +183,7 @@ def discovery_view(kept: Kept, report: Report) -> schema.Discovery:
         mode=report.mode,
         lan_peers=report.lan_peers,
         interfaces=[
-            schema.LanInterface(
-                name=each.name,
-                index=each.index,
-                addresses=list(each.addresses),
-                state=each.state,
-                announced=each.announced,
-                heard_back=each.heard_back,
-                others=each.others,
-                heard=each.heard,
-                problem=each.problem,
-                remedy=each.remedy,
-            )
-            for each in report.interfaces
+            convert(each, schema.LanInterface, from_attributes=True) for each in report.interfaces
         ],
         nodes=[_lan_node(kept, node) for node in report.nodes],
         counters=dict(report.counts or {}),

@@ -34,8 +34,8 @@ from rovy.discovery.interface import Interface
 from rovy.discovery.medium import Announcement, Opener
 from rovy.discovery.overlay import Link, Overlay
 from rovy.discovery.policy import Candidate, choose
-from rovy.discovery.report import InterfaceReport, NodeReport, Report
-from rovy.discovery.segments import Segment, Segments
+from rovy.discovery.report import Report
+from rovy.discovery.segments import Segments
 from rovy.discovery.sightings import Sighting, Sightings
 from rovy.errors import Malformed, RovyError
 
@@ -160,56 +160,18 @@ class Discovery:
         """All that can be told of it."""
         now, links = self._now(), self._overlay.links()
         self._segments.judge()
-        interfaces = [self._interface(each, now) for each in self._segments.in_use.values()]
-        interfaces += [_left_out(*pair) for pair in self._segments.left_out]
+        others = Counter(name for each in self._sightings for name in each.interfaces)
         nodes = sorted(self._sightings, key=lambda each: each.peer)
         return Report(
             self.config.mode,
             self.config.lan_peers,
-            tuple(sorted(interfaces, key=lambda each: each.index)),
-            tuple(self._node(each, links, now) for each in nodes),
+            self._segments.report(others, now),
+            tuple(
+                each.report(links.get(each.peer), self._overlay.accepts(each.peer), now)
+                for each in nodes
+            ),
             dict(self.counts),
         )
-
-    def _interface(self, segment: Segment, now: float) -> InterfaceReport:
-        name = segment.interface.name
-        known = segment.announced is not None and (segment.heard_back or bool(segment.problem))
-        return InterfaceReport(
-            name,
-            segment.interface.index,
-            tuple(each.host for each in segment.interface.addresses),
-            "on" if segment.medium else "failed" if segment.problem else "starting",
-            segment.announced is not None,
-            segment.heard_back if known else None,
-            sum(name in each.interfaces for each in self._sightings),
-            None if segment.heard_at is None else now - segment.heard_at,
-            segment.problem,
-            segment.remedy if segment.problem else "",
-        )
-
-    def _node(self, each: Sighting, links: Mapping[PeerID, Link], now: float) -> NodeReport:
-        link = links.get(each.peer)
-        return NodeReport(
-            each.peer,
-            self._state(each, link, now),
-            each.wanted_since < inf,
-            tuple(sorted(each.interfaces)),
-            tuple(each.newest_first()),
-            link.rtt if link else each.rtt,
-            now - each.heard,
-            each.attempts,
-            each.failures,
-            each.due - now if each.due > now else None,
-        )
-
-    def _state(self, each: Sighting, link: Link | None, now: float) -> str:
-        if not self._overlay.accepts(each.peer):
-            return "not accepted"
-        if link:
-            return "peer" if link.peering else "met"
-        if each.meeting:
-            return "meeting"
-        return "waiting" if each.due > now else "heard"
 
     # Inside
 
@@ -348,10 +310,3 @@ def _taken(each: Sighting, links: Mapping[PeerID, Link]) -> bool:
     """Whether it is a peer though we did not choose it."""
     link = links.get(each.peer)
     return link is not None and link.peering and each.wanted_since == inf
-
-
-def _left_out(interface: Interface, reason: str) -> InterfaceReport:
-    hosts = tuple(each.host for each in interface.addresses)
-    return InterfaceReport(
-        interface.name, interface.index, hosts, "left out", False, None, 0, None, reason, ""
-    )

@@ -38,6 +38,11 @@ class Interface:
     loopback: bool = False
     point_to_point: bool = False
 
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The addresses, without their prefixes."""
+        return tuple(each.host for each in self.addresses)
+
     def near(self, host: str, port: int) -> Endpoint | None:
         """A host that was named on this interface, if it can be on its link at all.
 
@@ -59,8 +64,7 @@ class Interface:
         """The port, and the addresses here at which one of our sockets has it; none: 0, ()."""
         for port in dict.fromkeys(endpoint.port for endpoint in bound):
             hosts = {endpoint.host for endpoint in bound if endpoint.port == port}
-            own = [each.host for each in self.addresses]
-            found = [host for host in own if host in hosts or _any(host) in hosts]
+            found = [host for host in self.hosts if host in hosts or _any(host) in hosts]
             if found:
                 return port, tuple(found)
         return 0, ()

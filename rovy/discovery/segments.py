@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +10,7 @@ from rovy.address.multiaddr import Endpoint
 from rovy.discovery.const import ECHO, MAX_INTERFACES, REARM, RETRY_INTERFACE
 from rovy.discovery.interface import Interface, objection
 from rovy.discovery.medium import Announcement, Medium, Opener, Unusable
+from rovy.discovery.report import InterfaceReport
 
 NO_ADDRESS = "the node receives on no address of it"
 NO_ECHO = "own announcement not heard back on {}"
@@ -63,7 +64,7 @@ class Segment:
         if announcement.name != self.own:
             self.heard_at = asyncio.get_running_loop().time()
             self.ears.heard(self.interface, announcement)
-        elif set(announcement.hosts) & {each.host for each in self.interface.addresses}:
+        elif set(announcement.hosts) & set(self.interface.hosts):
             self.heard_back = True
 
     def gone(self, name: str) -> None:
@@ -80,6 +81,22 @@ class Segment:
         self.remedy = (
             "let UDP port 5353 in, and multicast to 224.0.0.251 and ff02::fb, in the firewall"
             " of this machine"
+        )
+
+    def report(self, others: int, now: float) -> InterfaceReport:
+        """What can be told of it, and the nodes announced there."""
+        known = self.announced is not None and (self.heard_back or bool(self.problem))
+        return InterfaceReport(
+            self.interface.name,
+            self.interface.index,
+            self.interface.hosts,
+            "on" if self.medium else "failed" if self.problem else "starting",
+            self.announced is not None,
+            self.heard_back if known else None,
+            others,
+            None if self.heard_at is None else now - self.heard_at,
+            self.problem,
+            self.remedy if self.problem else "",
         )
 
     def stale(self, now: float) -> bool:
@@ -143,6 +160,17 @@ class Segments:
             if segment.problem and not before:
                 log.warning("%s; %s", segment.problem, segment.remedy)
         return any(segment.stale(now) for segment in self.in_use.values())
+
+    def report(self, others: Mapping[str, int], now: float) -> tuple[InterfaceReport, ...]:
+        """All interfaces, in the machine's order. `others`: nodes announced, by interface."""
+        found = [each.report(others.get(name, 0), now) for name, each in self.in_use.items()]
+        found += [
+            InterfaceReport(
+                each.name, each.index, each.hosts, "left out", False, None, 0, None, reason, ""
+            )
+            for each, reason in self.left_out
+        ]
+        return tuple(sorted(found, key=lambda each: each.index))
 
     def _wanted(self, patterns: Sequence[str], tun: str) -> dict[str, Interface]:
         self.left_out.clear()

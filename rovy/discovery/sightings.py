@@ -7,6 +7,8 @@ from math import inf
 from rovy.address.keys import PeerID
 from rovy.address.multiaddr import Endpoint
 from rovy.discovery.const import BACKOFF, ENDPOINTS, MAX_BACKOFF, RETRY_NEW, SIGHTINGS
+from rovy.discovery.overlay import Link
+from rovy.discovery.report import NodeReport
 
 
 @dataclass(slots=True, eq=False)
@@ -70,6 +72,28 @@ class Sighting:
     def worth_trying(self, now: float) -> bool:
         """Whether an attempt may succeed now, for all we know."""
         return bool(self.interfaces) and now >= self.due
+
+    def report(self, link: Link | None, accepted: bool, now: float) -> NodeReport:
+        """What can be told of it. `accepted`: whether the lists of the node admit it."""
+        return NodeReport(
+            self.peer,
+            self._state(link, now) if accepted else "not accepted",
+            self.wanted_since < inf,
+            tuple(sorted(self.interfaces)),
+            tuple(self.newest_first()),
+            link.rtt if link else self.rtt,
+            now - self.heard,
+            self.attempts,
+            self.failures,
+            self.due - now if self.due > now else None,
+        )
+
+    def _state(self, link: Link | None, now: float) -> str:
+        if link:
+            return "peer" if link.peering else "met"
+        if self.meeting:
+            return "meeting"
+        return "waiting" if self.due > now else "heard"
 
     def _put_off(self, times: int, now: float) -> None:
         self.proved = False
