@@ -4,7 +4,7 @@ import ast
 import inspect
 import re
 from http import HTTPStatus
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, Final
 
 import msgspec
@@ -75,7 +75,9 @@ def _json(reference: Any) -> dict[str, Any]:
 
 def _describe(components: dict[str, Any]) -> None:
     """Give fields the texts that stand below them in the source, which no type keeps."""
-    for definition in ast.parse(inspect.getsource(schema)).body:
+    modules = {inspect.getmodule(getattr(schema, name)) for name in components}
+    sources = (ast.parse(inspect.getsource(module)) for module in modules if module)
+    for definition in chain.from_iterable(source.body for source in sources):
         if not isinstance(definition, ast.ClassDef) or definition.name not in components:
             continue
         properties = components[definition.name]["properties"]
